@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Time as a dependency: the system's, or a test's.
+#pragma once
+
+#include <cstdint>
+
+namespace tain {
+
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  /// Nanoseconds since the Unix epoch.
+  virtual int64_t wall_ns() = 0;
+  /// Nanoseconds from an arbitrary start; never goes back.
+  virtual int64_t monotonic_ns() = 0;
+};
+
+/// The system's clocks. Threads: any. Lives for ever.
+Clock& system_clock();
+
+}  // namespace tain
