@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The map from block index to block: a copy-on-write tree of immutable, sealed map nodes.
+//
+// The root lives in the inode record (at most 16 references); at height h a root slot covers 128^h
+// blocks. A change writes new nodes from the leaf to the root and releases the old ones, so two roots
+// may share whole subtrees. Every reference carries its child's nonce and tag: no part of an older map
+// can be put back. Pure algorithm: nodes come and go through the two interfaces.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "base/result.h"
+#include "store/cipher.h"
+#include "store/types.h"
+
+namespace tain::store {
+
+/// Where map nodes are read from.
+class NodeReader {
+ public:
+  virtual ~NodeReader() = default;
+  /// Errors: not_found (the node was replaced meanwhile: take a newer root), corrupt, io.
+  virtual Result<std::shared_ptr<const RefList>> read_node(const BlockPlace& place, const BlockRef& ref) = 0;
+};
+
+/// Where a changed map puts its new nodes and drops its old blocks.
+class MapWriter : public NodeReader {
+ public:
+  /// Stores a node for `level` ≥ 1 and first block `index`.
+  virtual Result<BlockRef> write_node(uint8_t level, uint64_t index, const RefList& node) = 0;
+  /// The block or node is no longer part of this map.
+  virtual void release(const BlockRef& ref) = 0;
+};
+
+/// The committed block at `index`; nothing for a hole.
+Result<std::optional<BlockRef>> find_block(const ContentRecord& content, uint64_t index, NodeReader& reader);
+/// Index of the first committed block at or after `index`; kNoBlock when there is none.
+Result<uint64_t> next_block(const ContentRecord& content, uint64_t index, NodeReader& reader);
+
+/// Changes of one commit: first every block from `floor` on goes, then `blocks` are set, or made holes.
+struct MapChanges {
+  uint64_t floor = kNoBlock;
+  std::map<uint64_t, std::optional<BlockRef>> blocks;
+};
+/// Applies `changes` to `content` (root, height, allocated).
+Result<> change_map(ContentRecord& content, const MapChanges& changes, MapWriter& writer);
+
+}  // namespace tain::store

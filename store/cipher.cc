@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/cipher.h"
+
+#include <sodium.h>
+#define XXH_INLINE_ALL  // streaming on the stack without depending on the library's state layout
+#include <xxhash.h>
+
+#include <cstdlib>
+#include <initializer_list>
+
+#include "base/check.h"
+
+namespace tain::store {
+namespace {
+
+constexpr std::array kLabels{
+    label::kHeaderMacKey, label::kKeyCheck,   label::kRecordKey,    label::kContentKey,       label::kJournalKey,
+    label::kSetKey,       label::kHeaderMac,  label::kRecord,       label::kDirectoryHashKey, label::kExportWrapKey,
+    label::kBlock,        label::kSetSummand, label::kJournalFrame, label::kDirectoryHash,    label::kSlotKey,
+    label::kExportKey,    label::kWrap,       label::kExportWrap,   label::kRemoteName,       label::kHead,
+    label::kLocal,        label::kRing,
+};
+
+constexpr size_t kKeySize = 32;
+constexpr size_t kSaltSize = 16;  // of the KDF; its label has the same size
+constexpr size_t kSealSaltSize = 32;
+constexpr size_t kSealTextOffset = 64;  // salt and commitment
+constexpr size_t kTagSize = 16;
+constexpr size_t kBodyPrefixSize = 6;  // a record body's own schema and epoch
+constexpr uint16_t kBlockSchema = 1;
+constexpr size_t kBlockClearSize = 24;  // kind, suite, schema, epoch, content id
+constexpr size_t kBlockTagOffset = 48;
+constexpr std::array<uint8_t, kSaltSize> kZeroSalt{};
+constexpr std::array<uint8_t, crypto_aead_xchacha20poly1305_ietf_NPUBBYTES> kZeroNonce{};  // also for the 12 of GCM
+
+static_assert(kKeySize == crypto_aead_xchacha20poly1305_ietf_KEYBYTES && kKeySize == crypto_aead_aes256gcm_KEYBYTES);
+static_assert(kTagSize == crypto_aead_xchacha20poly1305_ietf_ABYTES && kTagSize == crypto_aead_aes256gcm_ABYTES);
+static_assert(kSaltSize == crypto_generichash_blake2b_SALTBYTES &&
+              kSaltSize == crypto_generichash_blake2b_PERSONALBYTES);
+static_assert(sizeof(BlockRef::nonce) == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
+static_assert(kSealOverhead == kSealTextOffset + kTagSize);
+
+using Parts = std::initializer_list<ByteView>;
+
+/// The key of one message. On the stack, because guarded memory would cost more than the encryption.
+template <size_t N>
+struct MessageKey {
+  std::array<uint8_t, N> bytes;
+  MessageKey() = default;
+  ~MessageKey() { sodium_memzero(bytes.data(), N); }
+  MessageKey(const MessageKey&) = delete;
+  MessageKey& operator=(const MessageKey&) = delete;
+};
+
+void blake2b(ByteSpan out, crypto_generichash_blake2b_state& state, Parts parts) {
+  for (ByteView part : parts) crypto_generichash_blake2b_update(&state, part.data(), part.size());
+  CHECK(crypto_generichash_blake2b_final(&state, out.data(), out.size()) == 0);
+  sodium_memzero(&state, sizeof state);
+}
+
+void kdf(ByteSpan out, ByteView key, std::string_view label, ByteView salt, Parts info) {
+  CHECK(key.size() == kKeySize && salt.size() == kSaltSize && !label.empty() && label.size() <= kSaltSize);
+  std::array<uint8_t, kSaltSize> personal{};
+  std::memcpy(personal.data(), label.data(), label.size());
+  crypto_generichash_blake2b_state state;
+  CHECK(crypto_generichash_blake2b_init_salt_personal(&state, key.data(), key.size(), out.size(), salt.data(),
+                                                      personal.data()) == 0);
+  blake2b(out, state, info);
+}
+
+Id32 hash_parts(Parts parts) {
+  Id32 out;
+  crypto_generichash_blake2b_state state;
+  CHECK(crypto_generichash_blake2b_init(&state, nullptr, 0, out.size()) == 0);
+  blake2b(out, state, parts);
+  return out;
+}
+
+template <class T>
+std::array<uint8_t, sizeof(T)> little_endian(T v) {
+  std::array<uint8_t, sizeof(T)> out;
+  for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<uint8_t>(v >> (8 * i));
+  return out;
+}
+
+/// Table number and length of the database key: followed by the key, they name a value in every hash.
+std::array<uint8_t, 3> key_prefix(Table table, ByteView key) {
+  CHECK(key.size() <= UINT16_MAX);
+  return {static_cast<uint8_t>(table), static_cast<uint8_t>(key.size()), static_cast<uint8_t>(key.size() >> 8)};
+}
+
+/// `sealed` has the plaintext at kSealTextOffset and room for the tag behind it.
+void seal_in_place(ByteView key, std::string_view label, const Id32& ad, ByteSpan sealed) {
+  const ByteView salt = sealed.first(kSealSaltSize);
+  fill_random(sealed.first(kSealSaltSize));
+  MessageKey<64> keys;  // encryption key, commitment
+  kdf(keys.bytes, key, label, kZeroSalt, {salt, ad});
+  std::memcpy(sealed.data() + kSealSaltSize, keys.bytes.data() + kKeySize, kKeySize);
+  uint8_t* text = sealed.data() + kSealTextOffset;
+  const size_t size = sealed.size() - kSealOverhead;
+  crypto_aead_xchacha20poly1305_ietf_encrypt_detached(text, text + size, nullptr, text, size, ad.data(), ad.size(),
+                                                      nullptr, kZeroNonce.data(), keys.bytes.data());
+}
+
+/// `out` has sealed.size() - kSealOverhead bytes; after a failure it holds nothing of the message.
+bool open_into(ByteView key, std::string_view label, const Id32& ad, ByteView sealed, ByteSpan out) {
+  MessageKey<64> keys;
+  kdf(keys.bytes, key, label, kZeroSalt, {sealed.first(kSealSaltSize), ad});
+  if (!equal_constant_time(sealed.subspan(kSealSaltSize, kKeySize), ByteView(keys.bytes).last(kKeySize))) return false;
+  const ByteView text = sealed.subspan(kSealTextOffset, out.size());
+  return crypto_aead_xchacha20poly1305_ietf_decrypt_detached(out.data(), nullptr, text.data(), text.size(),
+                                                             text.data() + text.size(), ad.data(), ad.size(),
+                                                             kZeroNonce.data(), keys.bytes.data()) == 0;
+}
+
+bool aes_usable() {
+  // Asked once: the answer cannot change, and getenv() is neither free nor safe against setenv().
+  static const bool usable = crypto_aead_aes256gcm_is_available() != 0 && std::getenv("TAIN_TEST_NO_AES") == nullptr;
+  return usable;
+}
+
+std::string_view table_name(Table table) {
+  switch (table) {
+    case Table::state: return "state";
+    case Table::inodes: return "inode";
+    case Table::dirents: return "directory entry";
+    case Table::xattrs: return "extended attribute";
+    case Table::blocks: return "block";
+    case Table::orphans: return "orphan";
+  }
+  return "unknown";
+}
+
+bool checksum_matches(Table table, ByteView key, ByteView value) {
+  if (value.size() < kChecksumSize) return false;
+  const auto expected = value_checksum(table, key, value.first(value.size() - kChecksumSize));
+  return std::memcmp(expected.data(), value.last(kChecksumSize).data(), kChecksumSize) == 0;
+}
+
+/// The error for a value that did not open: what the checksum says decides between rot and tampering.
+Error damaged(Table table, ByteView key, ByteView value, Damage* damage) {
+  const bool tampering = checksum_matches(table, key, value);
+  if (damage != nullptr) *damage = tampering ? Damage::tampering : Damage::rot;
+  const std::string what = std::string(table_name(table)) + " record " + to_hex(key);
+  if (tampering)
+    return Error(Code::corrupt, what + " was altered or replaced: its checksum is right, its seal is not")
+        .hint("somebody or some program wrote to the vault's files; restore this entry from another copy");
+  return Error(Code::corrupt, what + " is damaged: neither its checksum nor its seal is right")
+      .hint(
+          "the storage returned other bytes than were written; check the disk and restore this entry from another "
+          "copy");
+}
+
+std::array<uint8_t, 16> block_key(const BlockId& id) {
+  std::array<uint8_t, 16> key;
+  store_be64(key.data(), id.writer);
+  store_be64(key.data() + 8, id.number);
+  return key;
+}
+
+Id32 block_ad(ByteView clear, const VaultId& vault, const BlockPlace& place) {
+  const auto writer = little_endian(place.id.writer);
+  const auto number = little_endian(place.id.number);
+  const auto level = little_endian(place.level);
+  const auto index = little_endian(place.index);
+  return hash_parts({as_bytes("TBLK"), clear, vault.bytes, writer, number, level, index});
+}
+
+}  // namespace
+
+std::string_view suite_name(Suite suite) {
+  switch (suite) {
+    case Suite::aes_256_gcm: return "aes-256-gcm";
+    case Suite::xchacha20_poly1305: return "xchacha20-poly1305";
+  }
+  return "unknown";
+}
+
+bool suite_available(Suite suite) {
+  return suite == Suite::xchacha20_poly1305 || (suite == Suite::aes_256_gcm && aes_usable());
+}
+
+std::span<const std::string_view> all_labels() {
+  return kLabels;
+}
+
+Secret derive(ByteView key, std::string_view label, ByteView salt16, ByteView info, size_t size) {
+  CHECK(size == 32 || size == 64);
+  Secret out(size);
+  kdf(out.span(), key, label, salt16, {info});
+  return out;
+}
+
+Bytes seal(ByteView key, std::string_view label, ByteView associated_data, ByteView message) {
+  Bytes out;
+  out.reserve(message.size() + kSealOverhead);
+  out.resize(kSealTextOffset);
+  out.insert(out.end(), message.begin(), message.end());
+  out.resize(out.size() + kTagSize);
+  seal_in_place(key, label, hash256(associated_data), out);
+  return out;
+}
+
+Result<Secret> open_sealed(ByteView key, std::string_view label, ByteView associated_data, ByteView sealed) {
+  if (sealed.size() < kSealOverhead) return Error(Code::corrupt, "sealed value is too short");
+  Secret out(sealed.size() - kSealOverhead);
+  if (!open_into(key, label, hash256(associated_data), sealed, out.span()))
+    return Error(Code::corrupt, "sealed value does not open");
+  return out;
+}
+
+Cipher::Cipher(const MasterKey& master, const VaultId& vault, uint32_t epoch) : vault_(vault), epoch_(epoch) {
+  const auto info = little_endian(epoch);
+  auto subkey = [&](std::string_view label) {
+    return derive(master.secret.view(), label, vault.bytes, info, kKeySize);
+  };
+  record_ = subkey(label::kRecordKey);
+  content_ = subkey(label::kContentKey);
+  journal_ = subkey(label::kJournalKey);
+  set_ = subkey(label::kSetKey);
+  dirhash_ = subkey(label::kDirectoryHashKey);
+  header_mac_ = subkey(label::kHeaderMacKey);
+  export_wrap_ = subkey(label::kExportWrapKey);
+  kdf(key_check_, master.secret.view(), label::kKeyCheck, vault.bytes, {info});
+}
+
+Bytes Cipher::seal_record(Table table, ByteView key, Kind kind, uint16_t schema, ByteView body) const {
+  Bytes value;
+  value.reserve(kRecordOverhead + kBodyPrefixSize + body.size());
+  Writer out(value);
+  out.u8(static_cast<uint8_t>(kind)).u8(static_cast<uint8_t>(Suite::xchacha20_poly1305)).u16(schema).u32(epoch_);
+  value.resize(kRecordHeaderSize + kSealTextOffset);
+  out.u16(schema).u32(epoch_).raw(body);
+  value.resize(value.size() + kTagSize);
+
+  const Id32 ad = hash_parts(
+      {as_bytes("TREC"), ByteView(value).first(kRecordHeaderSize), vault_.bytes, key_prefix(table, key), key});
+  seal_in_place(record_.view(), label::kRecord, ad, ByteSpan(value).subspan(kRecordHeaderSize));
+  out.raw(value_checksum(table, key, value));
+  return value;
+}
+
+Result<Cipher::Record> Cipher::open_record(Table table, ByteView key, ByteView value, Damage* damage) const {
+  if (damage != nullptr) *damage = Damage::none;
+  if (value.size() < kRecordOverhead + kBodyPrefixSize) return damaged(table, key, value, damage);
+  const ByteView clear = value.first(kRecordHeaderSize);
+  const ByteView sealed = value.subspan(kRecordHeaderSize, value.size() - kRecordHeaderSize - kChecksumSize);
+  const Id32 ad = hash_parts({as_bytes("TREC"), clear, vault_.bytes, key_prefix(table, key), key});
+  Bytes body(sealed.size() - kSealOverhead);
+  if (!open_into(record_.view(), label::kRecord, ad, sealed, body)) return damaged(table, key, value, damage);
+
+  Reader outer(clear);
+  Record record;
+  record.kind = Kind{outer.u8()};
+  const Suite suite{outer.u8()};
+  record.schema = outer.u16();
+  const uint32_t epoch = outer.u32();
+  Reader inner(body);
+  const bool same = inner.u16() == record.schema && inner.u32() == epoch;
+  if (!same || epoch != epoch_ || suite != Suite::xchacha20_poly1305) return damaged(table, key, value, damage);
+  body.erase(body.begin(), body.begin() + kBodyPrefixSize);
+  record.body = std::move(body);
+  if (damage != nullptr && !checksum_matches(table, key, value)) *damage = Damage::checksum_only;
+  return record;
+}
+
+SealedBlock Cipher::seal_block(Suite suite, const BlockPlace& place, Kind kind, ByteView plain) const {
+  CHECK(suite_available(suite) && plain.size() <= UINT32_MAX);
+  SealedBlock block;
+  block.ref = {.id = place.id, .nonce = random_array<24>(), .tag = {}, .length = static_cast<uint32_t>(plain.size())};
+  Bytes& value = block.value;
+  value.reserve(kBlockOverhead + plain.size());
+  Writer out(value);
+  out.u8(static_cast<uint8_t>(kind)).u8(static_cast<uint8_t>(suite)).u16(kBlockSchema).u32(epoch_);
+  out.raw(place.content.bytes).raw(block.ref.nonce).raw(block.ref.tag).raw(plain);
+
+  const Id32 ad = block_ad(ByteView(value).first(kBlockClearSize), vault_, place);
+  MessageKey<kKeySize> key;
+  kdf(key.bytes, content_.view(), label::kBlock, kZeroSalt, {block.ref.nonce, ad});
+  uint8_t* text = value.data() + kBlockHeaderSize;
+  if (suite == Suite::aes_256_gcm)
+    crypto_aead_aes256gcm_encrypt_detached(text, block.ref.tag.data(), nullptr, text, plain.size(), ad.data(),
+                                           ad.size(), nullptr, kZeroNonce.data(), key.bytes.data());
+  else
+    crypto_aead_xchacha20poly1305_ietf_encrypt_detached(text, block.ref.tag.data(), nullptr, text, plain.size(),
+                                                        ad.data(), ad.size(), nullptr, block.ref.nonce.data(),
+                                                        key.bytes.data());
+  std::memcpy(value.data() + kBlockTagOffset, block.ref.tag.data(), kTagSize);
+  out.raw(value_checksum(Table::blocks, block_key(place.id), value));
+  return block;
+}
+
+Result<> Cipher::open_block(const BlockPlace& place, const BlockRef& ref, Kind kind, ByteView value, ByteSpan out,
+                            Damage* damage) const {
+  CHECK(out.size() == ref.length && place.id == ref.id);
+  if (damage != nullptr) *damage = Damage::none;
+  const auto database_key = block_key(place.id);
+  auto refuse = [&]() -> Error {
+    wipe(out);
+    return damaged(Table::blocks, database_key, value, damage);
+  };
+
+  if (value.size() != out.size() + kBlockOverhead) return refuse();
+  Reader header(value.first(kBlockHeaderSize));
+  const bool right_kind = header.u8() == static_cast<uint8_t>(kind);
+  const Suite suite{header.u8()};
+  const bool right_version = header.u16() == kBlockSchema && header.u32() == epoch_;
+  const bool right_content = header.array<16>() == place.content.bytes;
+  const bool right_write = header.array<24>() == ref.nonce && header.array<16>() == ref.tag;
+  if (!right_kind || !right_version || !right_content || !right_write) return refuse();
+  if (!suite_available(suite)) {
+    // A flipped bit of the suite byte must not pass for a missing cipher.
+    if (suite != Suite::aes_256_gcm || !checksum_matches(Table::blocks, database_key, value)) return refuse();
+    wipe(out);
+    return Error(Code::suite_missing, "this block is sealed with aes-256-gcm, which this computer's processor lacks")
+        .hint("names and files sealed with xchacha20-poly1305 stay usable; read this one on a processor with AES");
+  }
+
+  const Id32 ad = block_ad(value.first(kBlockClearSize), vault_, place);
+  MessageKey<kKeySize> key;
+  kdf(key.bytes, content_.view(), label::kBlock, kZeroSalt, {ref.nonce, ad});
+  const ByteView text = value.subspan(kBlockHeaderSize, out.size());
+  // Both verify the tag before they write the first byte of plaintext.
+  const int failed =
+      suite == Suite::aes_256_gcm
+          ? crypto_aead_aes256gcm_decrypt_detached(out.data(), nullptr, text.data(), text.size(), ref.tag.data(),
+                                                   ad.data(), ad.size(), kZeroNonce.data(), key.bytes.data())
+          : crypto_aead_xchacha20poly1305_ietf_decrypt_detached(out.data(), nullptr, text.data(), text.size(),
+                                                                ref.tag.data(), ad.data(), ad.size(), ref.nonce.data(),
+                                                                key.bytes.data());
+  if (failed != 0) return refuse();
+  if (damage != nullptr && !checksum_matches(Table::blocks, database_key, value)) *damage = Damage::checksum_only;
+  return {};
+}
+
+Bytes Cipher::seal_frame(ByteView header, ByteView payload) const {
+  CHECK(header.size() == kFrameHeaderSize);
+  Bytes out;
+  out.reserve(payload.size() + kSealOverhead);
+  out.resize(kSealTextOffset);
+  out.insert(out.end(), payload.begin(), payload.end());
+  out.resize(out.size() + kTagSize);
+  seal_in_place(journal_.view(), label::kJournalFrame, hash_parts({as_bytes("TJNL"), vault_.bytes, header}), out);
+  return out;
+}
+
+Result<Bytes> Cipher::open_frame(ByteView header, ByteView sealed) const {
+  CHECK(header.size() == kFrameHeaderSize);
+  if (sealed.size() < kSealOverhead) return Error(Code::corrupt, "journal frame is too short");
+  Bytes out(sealed.size() - kSealOverhead);
+  const Id32 ad = hash_parts({as_bytes("TJNL"), vault_.bytes, header});
+  if (!open_into(journal_.view(), label::kJournalFrame, ad, sealed, out))
+    return Error(Code::corrupt, "journal frame does not open");
+  return out;
+}
+
+uint64_t Cipher::name_hash(Ino directory, std::string_view name) const {
+  std::array<uint8_t, 32> hash;
+  kdf(hash, dirhash_.view(), label::kDirectoryHash, kZeroSalt, {little_endian(raw(directory)), as_bytes(name)});
+  const uint64_t position = (Reader(hash).u64() >> 2) & ~uint64_t{15};
+  return position < 16 ? 16 : position;
+}
+
+Id32 Cipher::set_summand(Table table, ByteView key, ByteView checksum) const {
+  Id32 out;
+  kdf(out, set_.view(), label::kSetSummand, kZeroSalt, {key_prefix(table, key), key, checksum});
+  return out;
+}
+
+Id32 Cipher::header_mac(ByteView header) const {
+  Id32 out;
+  kdf(out, header_mac_.view(), label::kHeaderMac, kZeroSalt, {hash256(header)});
+  return out;
+}
+
+std::array<uint8_t, kChecksumSize> value_checksum(Table table, ByteView key, ByteView value_without_checksum) {
+  const auto prefix = key_prefix(table, key);
+  XXH3_state_t state;
+  XXH3_128bits_reset(&state);
+  XXH3_128bits_update(&state, prefix.data(), prefix.size());
+  XXH3_128bits_update(&state, key.data(), key.size());
+  XXH3_128bits_update(&state, value_without_checksum.data(), value_without_checksum.size());
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
+  return std::to_array(canonical.digest);
+}
+
+Id32 hash256(ByteView bytes) {
+  return hash_parts({bytes});
+}
+
+std::array<uint8_t, 16> xxh3_128(ByteView bytes) {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size()));
+  return std::to_array(canonical.digest);
+}
+
+}  // namespace tain::store

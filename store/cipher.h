@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// All sealing of the vault's data: the key hierarchy below the master key, records, blocks, frames.
+//
+// The layouts are docs/format.md §1, §4 and §7. With base/secret and store/kdf this is the only unit that
+// calls libsodium. Every key encrypts one message, so no nonce state exists anywhere: copies of a vault,
+// restored backups and several devices cannot collide.
+#pragma once
+
+#include <array>
+#include <span>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "store/types.h"
+
+namespace tain::store {
+
+/// Content encryption algorithm, stored with every object. The numbers are the format's.
+enum class Suite : uint8_t { aes_256_gcm = 1, xchacha20_poly1305 = 2 };
+
+/// "aes-256-gcm" or "xchacha20-poly1305".
+std::string_view suite_name(Suite suite);
+/// Whether this CPU can run `suite`. Setting TAIN_TEST_NO_AES to anything masks AES, for tests.
+bool suite_available(Suite suite);
+
+/// Domain separation: each use of KDF and Seal has a label of its own, of at most 16 bytes.
+namespace label {
+// Subkeys of the master key.
+inline constexpr std::string_view kHeaderMacKey = "tain1.hdrmac";
+inline constexpr std::string_view kKeyCheck = "tain1.kcv";
+inline constexpr std::string_view kRecordKey = "tain1.record";
+inline constexpr std::string_view kContentKey = "tain1.content";
+inline constexpr std::string_view kJournalKey = "tain1.journal";
+inline constexpr std::string_view kSetKey = "tain1.set";
+inline constexpr std::string_view kDirectoryHashKey = "tain1.dirhash";
+inline constexpr std::string_view kExportWrapKey = "tain1.xk";
+// What is made with them.
+inline constexpr std::string_view kHeaderMac = "tain1.hm";
+inline constexpr std::string_view kRecord = "tain1.rec";
+inline constexpr std::string_view kBlock = "tain1.blk";
+inline constexpr std::string_view kJournalFrame = "tain1.jrn";
+inline constexpr std::string_view kSetSummand = "tain1.sd";
+inline constexpr std::string_view kDirectoryHash = "tain1.dh";
+// Key slots.
+inline constexpr std::string_view kSlotKey = "tain1.kek";
+inline constexpr std::string_view kExportKey = "tain1.export";
+inline constexpr std::string_view kWrap = "tain1.wrap";
+inline constexpr std::string_view kExportWrap = "tain1.xwrap";
+// Reserved, so that nothing else takes them.
+inline constexpr std::string_view kRemoteName = "tain1.name";
+inline constexpr std::string_view kHead = "tain1.head";
+inline constexpr std::string_view kLocal = "tain1.local";
+inline constexpr std::string_view kRing = "tain1.ring";
+}  // namespace label
+
+/// All of the above, for the tests.
+std::span<const std::string_view> all_labels();
+
+/// Distinct types so that one key cannot stand in for another.
+template <class Purpose>
+struct Key {
+  Secret secret;  // 32 bytes
+};
+using MasterKey = Key<struct MasterPurpose>;
+using SlotKey = Key<struct SlotPurpose>;      // KEK of one key slot
+using ExportKey = Key<struct ExportPurpose>;  // K_exp of one key slot
+
+/// What kinds of value there are (docs/format.md §5). The numbers are the format's.
+enum class Kind : uint8_t { inode = 1, dirent = 2, xattrs = 3, map_node = 4, data_block = 5, state = 6, orphan = 7 };
+
+/// Tables of the database; the numbers are the format's.
+enum class Table : uint8_t { state = 1, inodes = 2, dirents = 3, xattrs = 4, blocks = 5, orphans = 6 };
+
+inline constexpr size_t kSealOverhead = 80;     // salt 32, commitment 32, tag 16
+inline constexpr size_t kRecordHeaderSize = 8;  // kind, suite, schema, epoch
+inline constexpr size_t kBlockHeaderSize = 64;
+inline constexpr size_t kChecksumSize = 16;
+inline constexpr size_t kFrameHeaderSize = 56;
+inline constexpr size_t kRecordOverhead = kRecordHeaderSize + kSealOverhead + kChecksumSize;
+inline constexpr size_t kBlockOverhead = kBlockHeaderSize + kChecksumSize;
+
+/// What is wrong with a stored value; for the user's diagnosis (docs/format.md §4.2).
+enum class Damage {
+  none,
+  rot,            // neither checksum nor seal match: the storage changed it
+  tampering,      // the checksum matches what the seal does not: somebody changed it, or a bug did
+  checksum_only,  // the seal is good: the value is intact and only its checksum was damaged
+};
+
+/// KDF(key, label, salt, info, size) of docs/format.md §1. `key` is 32 bytes, `size` 32 or 64.
+/// For keys that live: guarded memory costs several system calls.
+Secret derive(ByteView key, std::string_view label, ByteView salt16, ByteView info, size_t size);
+/// Seal and its inverse. Errors of open: corrupt.
+Bytes seal(ByteView key, std::string_view label, ByteView associated_data, ByteView message);
+Result<Secret> open_sealed(ByteView key, std::string_view label, ByteView associated_data, ByteView sealed);
+
+/// Where a block stands in its file: part of its associated data.
+struct BlockPlace {
+  ContentId content;
+  BlockId id;
+  uint8_t level = 0;   // 0 = data block, else height of the map node
+  uint64_t index = 0;  // data block index, or the first one under the map node
+};
+
+/// A sealed block ready for the database, and the reference that finds and proves it.
+struct SealedBlock {
+  BlockRef ref;
+  Bytes value;
+};
+
+/// The keys of one unlocked vault (one epoch), and everything that is sealed with them.
+/// Threads: all const methods may run concurrently.
+class Cipher {
+ public:
+  /// Derives the subkeys. The master key itself stays with the caller.
+  Cipher(const MasterKey& master, const VaultId& vault, uint32_t epoch);
+
+  const VaultId& vault_id() const { return vault_; }
+  uint32_t epoch() const { return epoch_; }
+
+  /// A whole record value for `key` in `table`. `body` is without the leading schema and epoch:
+  /// they are added here, inside the seal.
+  Bytes seal_record(Table table, ByteView key, Kind kind, uint16_t schema, ByteView body) const;
+
+  struct Record {
+    Kind kind{};
+    uint16_t schema = 0;
+    Bytes body;  // without the leading schema and epoch
+  };
+  /// Errors: corrupt (the message says rot or tampering). A damaged checksum over a good seal is not an
+  /// error. `*damage`, when given, is always set. The kind is authentic but may be any: the caller compares.
+  Result<Record> open_record(Table table, ByteView key, ByteView value, Damage* damage = nullptr) const;
+
+  /// Seals `plain` (at most kBlockSize bytes, or a map node) as a block value under a fresh nonce.
+  /// `suite` must be available.
+  SealedBlock seal_block(Suite suite, const BlockPlace& place, Kind kind, ByteView plain) const;
+  /// Decrypts `value` into `out` (exactly ref.length bytes) if it is the very block `ref` speaks of.
+  /// After an error `out` holds zeros. `*damage`, when given, is always set; without it the checksum of a
+  /// block that opens is not looked at, because the seal says more.
+  /// Errors: corrupt, suite_missing (the value is intact, but this CPU cannot read it).
+  Result<> open_block(const BlockPlace& place, const BlockRef& ref, Kind kind, ByteView value, ByteSpan out,
+                      Damage* damage = nullptr) const;
+
+  /// A journal payload; `header` is the frame's kFrameHeaderSize clear bytes.
+  Bytes seal_frame(ByteView header, ByteView payload) const;
+  /// Errors: corrupt.
+  Result<Bytes> open_frame(ByteView header, ByteView sealed) const;
+
+  /// 60-bit hash of `name` in `directory` with its low 4 bits zero, at least 16 (docs/format.md §6.2).
+  uint64_t name_hash(Ino directory, std::string_view name) const;
+  /// One value's summand of its table's set digest.
+  Id32 set_summand(Table table, ByteView key, ByteView checksum) const;
+  /// MAC over a header's bytes: all before the MAC.
+  Id32 header_mac(ByteView header) const;
+  /// Public commitment to the master key.
+  const Id32& key_check() const { return key_check_; }
+  /// K_xk: wraps the export keys of the slots. Valid as long as this Cipher.
+  ByteView export_wrap_key() const { return export_wrap_.view(); }
+
+ private:
+  VaultId vault_;
+  uint32_t epoch_;
+  Secret record_, content_, journal_, set_, dirhash_, header_mac_, export_wrap_;
+  Id32 key_check_{};
+};
+
+/// Checksum of a value under its key (docs/format.md §4.2). Needs no key.
+std::array<uint8_t, kChecksumSize> value_checksum(Table table, ByteView key, ByteView value_without_checksum);
+/// H(x): unkeyed BLAKE2b-256.
+Id32 hash256(ByteView bytes);
+/// XXH3-128, canonical form.
+std::array<uint8_t, 16> xxh3_128(ByteView bytes);
+
+}  // namespace tain::store

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/codec.h"
+
+#include "base/check.h"
+
+namespace tain::store {
+namespace {
+
+constexpr size_t kXattrCountMax = 4096;
+
+void put_time(Writer& w, const Time& t) { w.i64(t.seconds).u32(t.nanoseconds); }
+Time get_time(Reader& r) {
+  Time t;
+  t.seconds = r.i64();
+  t.nanoseconds = r.u32();
+  if (t.nanoseconds >= 1'000'000'000) r.fail();
+  return t;
+}
+
+void put_dot(Writer& w, const Dot& dot) { w.u64(dot.writer).u64(dot.counter); }
+Dot get_dot(Reader& r) {
+  Dot dot;
+  dot.writer = r.u64();
+  dot.counter = r.u64();
+  return dot;
+}
+
+void put_stamp(Writer& w, const Stamp& stamp) {
+  put_dot(w, stamp.dot);
+  w.u64(stamp.hlc);
+}
+Stamp get_stamp(Reader& r) {
+  Stamp stamp;
+  stamp.dot = get_dot(r);
+  stamp.hlc = r.u64();
+  return stamp;
+}
+
+void put_refs(Writer& w, const RefList& refs) {
+  w.u8(static_cast<uint8_t>(refs.size()));
+  for (const auto& [slot, ref] : refs) {
+    w.u8(slot).u64(ref.id.writer).u64(ref.id.number).raw(ref.nonce).raw(ref.tag).u32(ref.length);
+  }
+}
+RefList get_refs(Reader& r, uint32_t fanout) {
+  RefList refs;
+  const uint32_t count = r.u8();
+  if (count > fanout) r.fail();
+  int previous = -1;
+  for (uint32_t i = 0; i < count && !r.failed(); ++i) {
+    const uint8_t slot = r.u8();
+    BlockRef ref;
+    ref.id.writer = r.u64();
+    ref.id.number = r.u64();
+    ref.nonce = r.array<24>();
+    ref.tag = r.array<16>();
+    ref.length = r.u32();
+    if (slot >= fanout || int{slot} <= previous || ref.length > kBlockSize) r.fail();
+    previous = slot;
+    refs.emplace_hint(refs.end(), slot, ref);
+  }
+  return refs;
+}
+
+bool valid_name(ByteView name) {
+  if (name.empty() || name.size() > kNameMax) return false;
+  for (uint8_t c : name)
+    if (c == 0 || c == '/') return false;
+  return true;
+}
+
+Error bad(const char* what) { return Error(Code::corrupt, std::string(what) + " record has an impossible structure"); }
+
+}  // namespace
+
+Bytes encode_inode(const Inode& inode) {
+  Bytes out;
+  out.reserve(320 + inode.content.root.size() * 61 + inode.symlink.size());
+  Writer w(out);
+  w.u64(raw(inode.ino)).raw(inode.entry.bytes).u32(inode.mode).u32(inode.uid).u32(inode.gid).u32(inode.nlink);
+  w.u64(inode.rdev);
+  put_time(w, inode.atime);
+  put_time(w, inode.mtime);
+  put_time(w, inode.ctime);
+  put_time(w, inode.btime);
+  w.u32(inode.flags).u64(inode.children).u64(raw(inode.parent)).i64(inode.time_lock);
+  put_stamp(w, inode.attribute_stamp);
+  put_stamp(w, inode.content_stamp);
+  w.u8(static_cast<uint8_t>(inode.parents.size()));
+  for (const Dot& dot : inode.parents) put_dot(w, dot);
+  w.string16(as_bytes(inode.symlink));
+  const ContentRecord& content = inode.content;
+  w.raw(content.id.bytes).u64(content.size).u64(content.allocated).u8(kBlockShift).u8(content.height);
+  put_refs(w, content.root);
+  return out;
+}
+
+Result<Inode> decode_inode(ByteView body) {
+  Reader r(body);
+  Inode inode;
+  inode.ino = Ino{r.u64()};
+  inode.entry.bytes = r.array<16>();
+  inode.mode = r.u32();
+  inode.uid = r.u32();
+  inode.gid = r.u32();
+  inode.nlink = r.u32();
+  inode.rdev = r.u64();
+  inode.atime = get_time(r);
+  inode.mtime = get_time(r);
+  inode.ctime = get_time(r);
+  inode.btime = get_time(r);
+  inode.flags = r.u32();
+  inode.children = r.u64();
+  inode.parent = Ino{r.u64()};
+  inode.time_lock = r.i64();
+  inode.attribute_stamp = get_stamp(r);
+  inode.content_stamp = get_stamp(r);
+  const size_t parents = r.u8();
+  if (parents > kParentsMax) r.fail();
+  for (size_t i = 0; i < parents && !r.failed(); ++i) inode.parents.push_back(get_dot(r));
+  inode.symlink = std::string(as_text(r.string16()));
+  inode.content.id.bytes = r.array<16>();
+  inode.content.size = r.u64();
+  inode.content.allocated = r.u64();
+  const uint8_t shift = r.u8();
+  inode.content.height = r.u8();
+  inode.content.root = get_refs(r, kRootFanout);
+  if (!r.done() || shift != kBlockShift || inode.content.height > kMapHeightMax ||
+      inode.content.size > kFileSizeMax || inode.symlink.size() > kSymlinkMax || raw(inode.ino) == 0 ||
+      (inode.flags & ~kInodeHasXattrs) != 0)
+    return bad("inode");
+  return inode;
+}
+
+Bytes encode_dirent(const Dirent& dirent) {
+  CHECK(valid_name(as_bytes(dirent.name)));
+  Bytes out;
+  out.reserve(64 + dirent.name.size());
+  Writer w(out);
+  w.u64(raw(dirent.directory)).u64(raw(dirent.cookie)).u64(raw(dirent.child)).u8(dirent.type);
+  put_stamp(w, dirent.location_stamp);
+  w.string16(as_bytes(dirent.name));
+  return out;
+}
+
+Result<Dirent> decode_dirent(ByteView body) {
+  Reader r(body);
+  Dirent dirent;
+  dirent.directory = Ino{r.u64()};
+  dirent.cookie = Cookie{r.u64()};
+  dirent.child = Ino{r.u64()};
+  dirent.type = r.u8();
+  dirent.location_stamp = get_stamp(r);
+  dirent.name = std::string(as_text(r.string16()));
+  if (!r.done() || !valid_name(as_bytes(dirent.name)) || raw(dirent.child) == 0) return bad("directory entry");
+  return dirent;
+}
+
+Bytes encode_xattrs(Ino ino, const Xattrs& xattrs) {
+  Bytes out;
+  Writer w(out);
+  w.u64(raw(ino)).u16(static_cast<uint16_t>(xattrs.size()));
+  for (const auto& [name, value] : xattrs) w.string16(as_bytes(name)).string32(value);
+  return out;
+}
+
+Result<InodeXattrs> decode_xattrs(ByteView body) {
+  Reader r(body);
+  InodeXattrs out;
+  out.ino = Ino{r.u64()};
+  const size_t count = r.u16();
+  if (count > kXattrCountMax || body.size() > kXattrTotalMax + kXattrCountMax * 6 + 64) r.fail();
+  std::string previous;
+  for (size_t i = 0; i < count && !r.failed(); ++i) {
+    std::string name(as_text(r.string16()));
+    ByteView value = r.string32();
+    if (name.empty() || name.size() > kXattrNameMax || value.size() > kXattrValueMax || name <= previous) r.fail();
+    previous = name;
+    out.xattrs.emplace_hint(out.xattrs.end(), std::move(name), Bytes(value.begin(), value.end()));
+  }
+  if (!r.done()) return bad("extended attribute");
+  return out;
+}
+
+Bytes encode_refs(const RefList& refs) {
+  Bytes out;
+  out.reserve(1 + refs.size() * 61);
+  Writer w(out);
+  put_refs(w, refs);
+  return out;
+}
+
+Result<RefList> decode_refs(ByteView body, uint32_t fanout) {
+  Reader r(body);
+  RefList refs = get_refs(r, fanout);
+  if (!r.done()) return bad("map node");
+  return refs;
+}
+
+Bytes encode_state(const State& state) {
+  Bytes out;
+  Writer w(out);
+  w.u64(state.next_ino).u64(state.commit_number).raw(state.commit_id).u64(state.journal_sequence);
+  w.raw(state.journal_chain).u64(state.hlc).raw(state.device).u8(5);
+  for (uint8_t table = 2; table <= 6; ++table) w.u8(table).u64(state.sets[table].count).raw(state.sets[table].sum);
+  w.u64(state.content_bytes);
+  return out;
+}
+
+Result<State> decode_state(ByteView body) {
+  Reader r(body);
+  State state;
+  state.next_ino = r.u64();
+  state.commit_number = r.u64();
+  state.commit_id = r.array<16>();
+  state.journal_sequence = r.u64();
+  state.journal_chain = r.array<32>();
+  state.hlc = r.u64();
+  state.device = r.array<16>();
+  if (r.u8() != 5) r.fail();
+  for (uint8_t table = 2; table <= 6; ++table) {
+    if (r.u8() != table) r.fail();
+    state.sets[table].count = r.u64();
+    state.sets[table].sum = r.array<32>();
+  }
+  state.content_bytes = r.u64();
+  if (!r.done() || state.next_ino <= raw(kRootIno)) return bad("state");
+  return state;
+}
+
+std::array<uint8_t, 8> ino_key(Ino ino) {
+  std::array<uint8_t, 8> key;
+  store_be64(key.data(), raw(ino));
+  return key;
+}
+
+std::array<uint8_t, 16> dirent_key(Ino directory, Cookie cookie) {
+  std::array<uint8_t, 16> key;
+  store_be64(key.data(), raw(directory));
+  store_be64(key.data() + 8, raw(cookie));
+  return key;
+}
+
+std::array<uint8_t, 16> block_key(const BlockId& id) {
+  std::array<uint8_t, 16> key;
+  store_be64(key.data(), id.writer);
+  store_be64(key.data() + 8, id.number);
+  return key;
+}
+
+}  // namespace tain::store

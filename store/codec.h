@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bytes ⇄ values for every record body (docs/format.md §6). Pure functions; decoding never trusts a length.
+#pragma once
+
+#include <array>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "store/cipher.h"
+#include "store/types.h"
+
+namespace tain::store {
+
+inline constexpr uint16_t kInodeSchema = 1;
+inline constexpr uint16_t kDirentSchema = 1;
+inline constexpr uint16_t kXattrsSchema = 1;
+inline constexpr uint16_t kStateSchema = 1;
+inline constexpr uint16_t kOrphanSchema = 1;
+inline constexpr uint16_t kBlockSchema = 1;
+
+/// Count and keyed digest of one table's values.
+struct SetDigest {
+  uint64_t count = 0;
+  Id32 sum{};
+  bool operator==(const SetDigest&) const = default;
+};
+
+/// The one record that ties the tables and the journal together (docs/format.md §6.5).
+struct State {
+  uint64_t next_ino = raw(kRootIno) + 1;
+  uint64_t commit_number = 0;
+  Id16 commit_id{};
+  uint64_t journal_sequence = 0;
+  Id32 journal_chain{};
+  uint64_t hlc = 0;
+  Id16 device{};
+  std::array<SetDigest, 7> sets{};  // by table number; entries 0 and 1 (state) are not used
+  uint64_t content_bytes = 0;
+  bool operator==(const State&) const = default;
+};
+
+Bytes encode_inode(const Inode& inode);
+Bytes encode_dirent(const Dirent& dirent);
+Bytes encode_xattrs(Ino ino, const Xattrs& xattrs);
+Bytes encode_refs(const RefList& refs);
+Bytes encode_state(const State& state);
+
+/// Errors of all: corrupt.
+Result<Inode> decode_inode(ByteView body);
+Result<Dirent> decode_dirent(ByteView body);
+struct InodeXattrs {
+  Ino ino{};
+  Xattrs xattrs;
+};
+Result<InodeXattrs> decode_xattrs(ByteView body);
+/// `fanout` is the largest number of slots.
+Result<RefList> decode_refs(ByteView body, uint32_t fanout);
+Result<State> decode_state(ByteView body);
+
+// Database keys.
+std::array<uint8_t, 8> ino_key(Ino ino);
+std::array<uint8_t, 16> dirent_key(Ino directory, Cookie cookie);
+std::array<uint8_t, 16> block_key(const BlockId& id);
+inline constexpr std::array<uint8_t, 1> kStateKey = {1};
+
+}  // namespace tain::store

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/committer.h"
+
+#include <algorithm>
+#include <functional>
+#include <unordered_map>
+
+#include "base/check.h"
+#include "base/secret.h"
+
+namespace tain::store {
+namespace {
+
+constexpr uint64_t kParallelMinBytes = 256 * 1024;  // below, starting a thread costs more than it saves
+constexpr unsigned kSealThreadsMax = 4;
+
+/// Runs work(0 … count-1), on several threads when there are `bytes` enough to share.
+void parallel(size_t count, uint64_t bytes, const std::function<void(size_t)>& work) {
+  std::atomic<size_t> next{0};
+  auto loop = [&] {
+    for (size_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) work(i);
+  };
+  std::vector<std::thread> helpers;
+  if (bytes >= kParallelMinBytes) {
+    const unsigned threads = std::min(std::max(std::thread::hardware_concurrency(), 1u), kSealThreadsMax);
+    for (unsigned i = 1; i < threads; ++i) helpers.emplace_back(loop);
+  }
+  loop();
+  for (std::thread& helper : helpers) helper.join();
+}
+
+/// Seals the new map nodes of one commit and remembers what to write and what to remove.
+class CommitMapWriter final : public MapWriter {
+ public:
+  CommitMapWriter(Database& database, const ReadTxn& txn, Suite suite, uint64_t writer, uint64_t& block_number)
+      : database_(database), txn_(txn), suite_(suite), writer_(writer), block_number_(block_number) {}
+
+  /// The file that the next calls are about.
+  void set_content(ContentId id) { content_ = id; }
+
+  Result<std::shared_ptr<const RefList>> read_node(const BlockPlace& place, const BlockRef& ref) override {
+    auto it = nodes_.find(ref.id);
+    if (it != nodes_.end()) return it->second.list;
+    return database_.read_node(txn_, place, ref);
+  }
+
+  Result<BlockRef> write_node(uint8_t level, uint64_t index, const RefList& node) override {
+    const BlockPlace place{
+        .content = content_, .id = {writer_, ++block_number_}, .level = level, .index = index};
+    SealedBlock sealed = database_.cipher().seal_block(suite_, place, Kind::map_node, encode_refs(node));
+    const BlockRef ref = sealed.ref;
+    nodes_.emplace(ref.id, Node{std::make_shared<const RefList>(node), std::move(sealed.value)});
+    return ref;
+  }
+
+  void release(const BlockRef& ref) override {
+    if (nodes_.erase(ref.id) == 0) released_.push_back(ref.id);  // a node of this very commit was never stored
+  }
+
+  Result<> store(Batch& batch) {
+    std::sort(released_.begin(), released_.end());
+    for (const BlockId& id : released_) TRY(batch.remove(Table::blocks, block_key(id)));
+    std::vector<BlockId> order;
+    order.reserve(nodes_.size());
+    for (const auto& [id, node] : nodes_) order.push_back(id);
+    std::sort(order.begin(), order.end());
+    for (const BlockId& id : order) {
+      Node& node = nodes_.at(id);
+      TRY(batch.put_block(id, node.value));
+      database_.cache().insert(id, node.list);
+    }
+    return {};
+  }
+
+ private:
+  struct Node {
+    std::shared_ptr<const RefList> list;
+    Bytes value;
+  };
+  Database& database_;
+  const ReadTxn& txn_;
+  const Suite suite_;
+  const uint64_t writer_;
+  uint64_t& block_number_;
+  ContentId content_;
+  std::unordered_map<BlockId, Node> nodes_;
+  std::vector<BlockId> released_;
+};
+
+Result<> put_inode(Batch& batch, const Frozen::File& file, const ContentRecord& content) {
+  const auto key = ino_key(file.inode.ino);
+  Inode record = file.inode;
+  record.content = content;
+  TRY(batch.put_record(Table::inodes, key, Kind::inode, kInodeSchema, encode_inode(record), file.fresh));
+  if (file.xattrs.has_value()) {
+    if (file.xattrs->empty()) TRY(batch.remove(Table::xattrs, key));
+    else TRY(batch.put_record(Table::xattrs, key, Kind::xattrs, kXattrsSchema,
+                              encode_xattrs(record.ino, *file.xattrs), false));
+  }
+  const bool orphan = record.nlink == 0;
+  if (orphan && !file.orphan_in_database)
+    TRY(batch.put_record(Table::orphans, key, Kind::orphan, kOrphanSchema, {}, false));
+  if (!orphan && file.orphan_in_database) TRY(batch.remove(Table::orphans, key));
+  return {};
+}
+
+Result<> remove_inode(Batch& batch, const Inode& inode, CommitMapWriter& writer) {
+  const auto key = ino_key(inode.ino);
+  ContentRecord content = inode.content;
+  writer.set_content(content.id);
+  TRY(change_map(content, {.floor = 0, .blocks = {}}, writer));
+  TRY(batch.remove(Table::inodes, key));
+  TRY(batch.remove(Table::xattrs, key));  // whatever the flag says now: it may have changed since the last commit
+  return batch.remove(Table::orphans, key);
+}
+
+}  // namespace
+
+void Committer::start() {
+  std::lock_guard lock(set_.mutex());
+  set_.set_committer_running(true);
+  stop_ = false;
+  thread_ = std::thread([this] { run(); });
+}
+
+void Committer::stop() {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard lock(set_.mutex());
+    stop_ = true;
+    set_.set_committer_running(false);
+    set_.wake();
+  }
+  thread_.join();
+}
+
+void Committer::run() {
+  for (;;) {
+    {
+      std::unique_lock lock(set_.mutex());
+      set_.wait_for_work(lock, stop_);
+      if (stop_) return;
+    }
+    // The error, if any, is kept in the working set for those who wait; the next round tries again.
+    static_cast<void>(commit().ok());
+  }
+}
+
+State Committer::state() const {
+  std::lock_guard lock(state_mutex_);
+  return state_;
+}
+
+Result<> Committer::commit() {
+  std::lock_guard one_commit(commit_mutex_);
+  Frozen frozen;
+  JournalPosition position;
+  {
+    // No frame may be under way: it would be older than this commit but replayed after it.
+    std::lock_guard no_frame(journal_mutex_);
+    std::lock_guard lock(set_.mutex());
+    if (set_.is_committed(set_.tick())) return {};
+    frozen = set_.freeze();
+    position = journal_.position();
+  }
+
+  std::vector<CommittedMap> maps;
+  auto written = write(frozen, position, maps);
+
+  std::lock_guard no_frame(journal_mutex_);
+  std::lock_guard lock(set_.mutex());
+  if (!written.ok()) {
+    set_.thaw(std::move(frozen));
+    Result<> failed = std::move(written).error();
+    set_.commit_ended(failed);
+    return failed;
+  }
+  {
+    std::lock_guard state_lock(state_mutex_);
+    state_ = std::move(*written);
+  }
+  set_.finish(std::move(frozen), maps);
+  if (journal_.position() == position) journal_.restart();  // no frame since: all of them are in the database
+  set_.commit_ended({});
+  return {};
+}
+
+Result<State> Committer::write(const Frozen& frozen, const JournalPosition& position,
+                               std::vector<CommittedMap>& maps) {
+  Database& database = set_.database();
+
+  // Seal the blocks first: LMDB has one writer, and its transaction should be short.
+  struct Job {
+    size_t file;
+    uint64_t index;
+    const Bytes* plain;
+    BlockId id;
+    SealedBlock sealed;
+  };
+  std::vector<Job> jobs;
+  uint64_t bytes = 0;
+  for (size_t f = 0; f < frozen.files.size(); ++f) {
+    for (const Frozen::Block& block : frozen.files[f].blocks) {
+      if (block.data == nullptr || block.data->empty()) continue;
+      jobs.push_back({f, block.index, block.data.get(), {set_.writer(), ++block_number_}, {}});
+      bytes += block.data->size();
+    }
+  }
+  parallel(jobs.size(), bytes, [&](size_t i) {
+    Job& job = jobs[i];
+    const BlockPlace place{
+        .content = frozen.files[job.file].inode.content.id, .id = job.id, .level = 0, .index = job.index};
+    job.sealed = database.cipher().seal_block(suite_, place, Kind::data_block, *job.plain);
+  });
+
+  Batch batch = TRY(Batch::begin(database, state_));
+  ReadTxn committed = TRY(ReadTxn::begin(database.env()));
+  CommitMapWriter map_writer(database, committed, suite_, set_.writer(), block_number_);
+
+  auto job = jobs.begin();
+  for (size_t f = 0; f < frozen.files.size(); ++f) {
+    const Frozen::File& file = frozen.files[f];
+    MapChanges changes{.floor = file.floor, .blocks = {}};
+    for (const Frozen::Block& block : file.blocks) changes.blocks.emplace(block.index, std::nullopt);
+    for (; job != jobs.end() && job->file == f; ++job) {
+      changes.blocks[job->index] = job->sealed.ref;
+      TRY(batch.put_block(job->id, job->sealed.value));
+      job->sealed.value = {};
+      // The end of a file is what gets read back or appended to next.
+      if (job->plain->size() < kBlockSize)
+        database.cache().insert(job->id, std::shared_ptr<const Bytes>(std::make_shared<Bytes>(*job->plain)));
+    }
+    ContentRecord content = file.inode.content;
+    map_writer.set_content(content.id);
+    TRY(change_map(content, changes, map_writer));
+    TRY(put_inode(batch, file, content));
+    maps.push_back({file.inode.ino, std::move(content)});
+  }
+  for (const Frozen::Removed& removed : frozen.removed) TRY(remove_inode(batch, removed.inode, map_writer));
+  for (const auto& [dirent, was_removed] : frozen.dirents) {
+    const auto key = dirent_key(dirent.directory, dirent.cookie);
+    if (was_removed) TRY(batch.remove(Table::dirents, key));
+    else TRY(batch.put_record(Table::dirents, key, Kind::dirent, kDirentSchema, encode_dirent(dirent), false));
+  }
+  TRY(map_writer.store(batch));
+
+  State state = state_;
+  state.next_ino = frozen.next_ino;
+  ++state.commit_number;
+  fill_random(state.commit_id);
+  state.journal_sequence = position.sequence;
+  state.journal_chain = position.chain;
+  state.hlc = frozen.hlc;
+  state.content_bytes += static_cast<uint64_t>(frozen.content_bytes_delta);
+  return std::move(batch).commit(state);
+}
+
+Result<> Committer::fsync(Ino ino) {
+  Tick target = 0;
+  {
+    std::lock_guard lock(set_.mutex());
+    auto inode = set_.find(ino);
+    // Gone: its last name was removed and nobody uses it; nothing to make durable.
+    if (inode.is(Code::not_found)) return {};
+    if (!inode.ok()) return std::move(inode).error();
+    if (set_.is_journaled((*inode)->changed_at)) return {};
+    target = set_.tick();
+  }
+  {
+    std::lock_guard one_frame(journal_mutex_);
+    Bytes payload;
+    Tick covered = 0;
+    {
+      std::lock_guard lock(set_.mutex());
+      if (set_.is_journaled(target)) return {};  // somebody's frame or commit covered us while we waited
+      if (journal_.usable() && set_.unjournaled_bytes() <= kJournalPayloadMax * 3 / 4 &&
+          journal_.has_room(kJournalPayloadMax)) {
+        payload = set_.snapshot_frame();
+        covered = set_.tick();
+      }
+    }
+    if (payload.size() > kJournalPayloadMax) {
+      journal_.abandon();
+    } else if (covered != 0 && journal_.append(payload).ok()) {
+      frames_.fetch_add(1, std::memory_order_relaxed);
+      std::lock_guard lock(set_.mutex());
+      set_.frame_written(covered);
+      return {};
+    }
+  }
+  // Too much for a frame, no room, or the journal failed: the database takes it all.
+  return commit();
+}
+
+}  // namespace tain::store

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes changes durable: small ones in the journal at fsync, all of them in the database soon after.
+//
+// One commit at a time, one frame at a time (group commit: whoever waits for the journal finds that the
+// frame before covered it). A commit detaches the working set's changes, seals blocks in parallel
+// without any lock, and writes everything in one LMDB transaction.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "base/result.h"
+#include "store/journal.h"
+#include "store/working_set.h"
+
+namespace tain::store {
+
+/// Threads: commit() and fsync() from any; start() and stop() from the owner.
+class Committer {
+ public:
+  Committer(WorkingSet& set, Journal& journal, Suite suite, const State& state)
+      : set_(set), journal_(journal), suite_(suite), state_(state) {}
+  ~Committer() { stop(); }
+
+  /// Commits in the background, about a second after a change and when much is pending.
+  void start();
+  /// Ends the thread; does not commit.
+  void stop();
+
+  /// Everything changed before the call is in the database afterwards. Errors: no_space, io, corrupt.
+  Result<> commit();
+  /// The inode's changes made before the call, and everything before them, are durable afterwards.
+  Result<> fsync(Ino ino);
+
+  State state() const;
+  uint64_t journal_frames() const { return frames_.load(std::memory_order_relaxed); }
+
+ private:
+  Result<State> write(const Frozen& frozen, const JournalPosition& position, std::vector<CommittedMap>& maps);
+  void run();
+
+  WorkingSet& set_;
+  Journal& journal_;
+  const Suite suite_;
+
+  std::mutex commit_mutex_;   // first
+  std::mutex journal_mutex_;  // second; then set_.mutex()
+  mutable std::mutex state_mutex_;
+  State state_;               // as last committed; guarded by state_mutex_
+  uint64_t block_number_ = 0; // of this writer; guarded by commit_mutex_
+  std::atomic<uint64_t> frames_{0};
+  std::thread thread_;
+  bool stop_ = false;  // guarded by set_.mutex()
+};
+
+}  // namespace tain::store

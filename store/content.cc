@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/content.h"
+
+#include <algorithm>
+
+#include "store/edit.h"
+
+namespace tain::store {
+namespace {
+
+constexpr int kAttemptsMax = 64;                    // of reading blocks that commits keep replacing
+constexpr uint64_t kCopyChunk = uint64_t{1} << 20;  // bytes
+
+/// The part of a range that lies in one block.
+struct Slice {
+  uint64_t index = 0;
+  size_t begin = 0;  // within the block
+  size_t end = 0;
+  size_t size() const { return end - begin; }
+};
+
+Slice slice_at(uint64_t offset, uint64_t length) {
+  const uint64_t index = offset / kBlockSize;
+  const size_t begin = offset % kBlockSize;
+  return {.index = index, .begin = begin, .end = static_cast<size_t>(std::min<uint64_t>(kBlockSize, begin + length))};
+}
+
+Error still_missing(Ino ino) {
+  return Error(Code::corrupt, "a block of inode " + std::to_string(raw(ino)) + " is missing from the database");
+}
+
+/// Copies bytes [slice) of a block that has `data` to `out`; past the data everything is zero.
+void copy_or_zero(ByteView data, const Slice& slice, uint8_t* out) {
+  const size_t have = data.size() > slice.begin ? std::min(data.size() - slice.begin, slice.size()) : 0;
+  if (have > 0) std::memcpy(out, data.data() + slice.begin, have);
+  if (have < slice.size()) std::memset(out + have, 0, slice.size() - have);
+}
+
+/// Reads one committed block into its place in the caller's buffer. Whole blocks are decrypted there
+/// directly; partial ones go through the cache, because the rest will be asked for next.
+Result<> read_committed(Database& database, const ReadTxn& txn, const ContentRecord& content, const Slice& slice,
+                        uint8_t* out) {
+  TxnNodeReader nodes(database, txn);
+  auto ref = TRY(find_block(content, slice.index, nodes));
+  if (!ref.has_value()) {
+    std::memset(out, 0, slice.size());
+    return {};
+  }
+  const BlockPlace place{.content = content.id, .id = ref->id, .level = 0, .index = slice.index};
+  if (slice.begin == 0 && ref->length <= slice.size() && database.cache().data(ref->id) == nullptr) {
+    TRY(database.read_block(txn, place, *ref, {out, ref->length}));
+    std::memset(out + ref->length, 0, slice.size() - ref->length);
+    return {};
+  }
+  auto data = TRY(database.read_block_cached(txn, place, *ref));
+  copy_or_zero(*data, slice, out);
+  return {};
+}
+
+}  // namespace
+
+Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out) {
+  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+    struct Job {
+      Slice slice;
+      size_t position;  // in `out`
+    };
+    std::vector<Job> jobs;
+    ContentRecord content;
+    size_t count = 0;
+    {
+      std::lock_guard lock(set_.mutex());
+      CachedInode* inode = TRY(set_.find(ino));
+      if (inode->record.is_directory()) return Error(Code::is_directory, "is a directory");
+      const uint64_t size = inode->record.content.size;
+      if (offset >= size) return size_t{0};
+      count = static_cast<size_t>(std::min<uint64_t>(out.size(), size - offset));
+      for (size_t done = 0; done < count;) {
+        const Slice slice = slice_at(offset + done, count - done);
+        auto pending = inode->blocks.find(slice.index);
+        if (pending != inode->blocks.end()) {
+          copy_or_zero(pending->second.data != nullptr ? ByteView(*pending->second.data) : ByteView(), slice,
+                       out.data() + done);
+        } else if (WorkingSet::committed_visible(*inode, slice.index) && !inode->record.content.root.empty()) {
+          jobs.push_back({slice, done});
+        } else {
+          std::memset(out.data() + done, 0, slice.size());
+        }
+        done += slice.size();
+      }
+      if (jobs.empty()) return count;
+      content = inode->record.content;
+    }
+
+    // Decrypt without the lock. A commit that replaces a block meanwhile removes it: look again then.
+    ReadTxn txn = TRY(ReadTxn::begin(set_.database().env()));
+    Result<> read;
+    for (const Job& job : jobs) {
+      read = read_committed(set_.database(), txn, content, job.slice, out.data() + job.position);
+      if (!read.ok()) break;
+    }
+    if (read.ok()) return count;
+    if (!read.is(Code::not_found)) return std::move(read).error();
+  }
+  return still_missing(ino);
+}
+
+Result<> Content::write(Ino ino, uint64_t offset, ByteView data) {
+  if (offset > kFileSizeMax || data.size() > kFileSizeMax - offset)
+    return Error(Code::too_large, "write past the largest file size");
+  const uint64_t end = offset + data.size();
+  std::unique_lock lock(set_.mutex());
+  TRY(set_.wait_for_room(lock));
+  if (data.empty()) return {};
+
+  // Only the first and the last block can be covered in part, and the last one not if nothing follows.
+  const uint64_t size = TRY(set_.find(ino))->record.content.size;
+  const Slice first = slice_at(offset, data.size());
+  const uint64_t last_index = (end - 1) / kBlockSize;
+  const bool last_is_whole = end % kBlockSize == 0 || end >= size;
+  std::vector<uint64_t> partial;
+  if (first.begin != 0 || (first.index == last_index && !last_is_whole)) partial.push_back(first.index);
+  if (last_index != first.index && !last_is_whole) partial.push_back(last_index);
+  Bases bases;
+  CachedInode* inode = TRY(load_bases(set_, lock, ino, partial, bases));
+
+  set_.touch(*inode, true);
+  inode->record.mtime = inode->record.ctime = set_.now();
+  for (size_t done = 0; done < data.size();) {
+    const Slice slice = slice_at(offset + done, data.size() - done);
+    auto [block, size_before] = open_block(set_, *inode, slice.index, bases);
+    if (block.data->size() < slice.end) block.data->resize(slice.end);
+    std::memcpy(block.data->data() + slice.begin, data.data() + done, slice.size());
+    // Growing past a gap makes zeros of the gap: they changed too.
+    set_.block_changed(block, std::min(slice.begin, size_before), slice.end, size_before);
+    done += slice.size();
+  }
+  inode->record.content.size = std::max(inode->record.content.size, end);
+  return {};
+}
+
+Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
+  if (offset > kFileSizeMax || length > kFileSizeMax - offset)
+    return Error(Code::too_large, "range past the largest file size");
+  if (length == 0) return Error(Code::invalid_argument, "an empty range");
+  const uint64_t end = offset + length;
+  const uint64_t first_whole = (offset + kBlockSize - 1) / kBlockSize;
+  std::unique_lock lock(set_.mutex());
+  TRY(set_.wait_for_room(lock));
+
+  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+    // Which whole blocks exist below the range is asked of the committed map, without the lock.
+    CachedInode* inode = TRY(set_.find(ino));
+    const bool to_end = end >= inode->record.content.size;
+    const uint64_t last_whole = end / kBlockSize;  // exclusive
+    const uint64_t version = inode->map_version;
+    std::vector<uint64_t> committed;
+    if (!to_end && inode->record.is_regular()) {
+      const ContentRecord content = inode->record.content;
+      lock.unlock();
+      Result<> walked = [&]() -> Result<> {
+        ReadTxn txn = TRY(ReadTxn::begin(set_.database().env()));
+        TxnNodeReader nodes(set_.database(), txn);
+        for (uint64_t i = TRY(next_block(content, first_whole, nodes)); i < last_whole;
+             i = TRY(next_block(content, i + 1, nodes)))
+          committed.push_back(i);
+        return {};
+      }();
+      lock.lock();
+      if (!walked.ok() && !walked.is(Code::not_found)) return std::move(walked).error();
+      if (!walked.ok()) continue;
+    }
+
+    const Slice head = slice_at(offset, length);
+    std::vector<uint64_t> partial;
+    if (head.size() < kBlockSize) partial.push_back(head.index);
+    if (last_whole != head.index && end % kBlockSize != 0) partial.push_back(last_whole);
+    Bases bases;
+    inode = TRY(load_bases(set_, lock, ino, partial, bases));
+    if (!to_end && inode->map_version != version) continue;
+
+    set_.touch(*inode, true);
+    inode->record.mtime = inode->record.ctime = set_.now();
+    for (uint64_t index : partial) {
+      auto pending = inode->blocks.find(index);
+      const bool has_bytes = pending != inode->blocks.end() ? pending->second.data != nullptr
+                                                            : bases.contains(index) && bases[index] != nullptr;
+      if (!has_bytes) continue;
+      const uint64_t start = index * kBlockSize;
+      auto [block, size_before] = open_block(set_, *inode, index, bases);
+      const size_t begin = offset > start ? static_cast<size_t>(offset - start) : 0;
+      const size_t stop = std::min<size_t>(block.data->size(), static_cast<size_t>(std::min(end - start, kBlockSize)));
+      if (begin < stop) std::memset(block.data->data() + begin, 0, stop - begin);
+      set_.block_changed(block, std::min(begin, stop), stop, size_before);
+    }
+    if (to_end) {
+      set_.drop_blocks_from(*inode, first_whole);
+    } else {
+      for (auto it = inode->blocks.lower_bound(first_whole); it != inode->blocks.end() && it->first < last_whole; ++it)
+        set_.punch_block(*inode, it->first);
+      for (uint64_t index : committed)
+        if (WorkingSet::committed_visible(*inode, index)) set_.punch_block(*inode, index);
+    }
+    if (extend) inode->record.content.size = std::max(inode->record.content.size, end);
+    return {};
+  }
+  return still_missing(ino);
+}
+
+Result<> Content::allocate(Ino ino, uint64_t offset, uint64_t length) {
+  if (length == 0) return Error(Code::invalid_argument, "an empty range");
+  if (offset > kFileSizeMax || length > kFileSizeMax - offset)
+    return Error(Code::too_large, "range past the largest file size");
+  std::unique_lock lock(set_.mutex());
+  CachedInode* inode = TRY(set_.find(ino));
+  if (!inode->record.is_regular()) return Error(Code::invalid_argument, "not a regular file");
+  if (offset + length <= inode->record.content.size) {
+    inode->record.ctime = set_.now();
+    set_.touch(*inode);
+    return {};
+  }
+  TRY(set_size(set_, lock, ino, offset + length));
+  return {};
+}
+
+Result<uint64_t> Content::seek(Ino ino, uint64_t offset, Whence whence) {
+  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+    ContentRecord content;
+    uint64_t floor = 0;
+    std::map<uint64_t, bool> pending;  // index → has data
+    {
+      std::lock_guard lock(set_.mutex());
+      CachedInode* inode = TRY(set_.find(ino));
+      if (!inode->record.is_regular()) return Error(Code::invalid_argument, "not a regular file");
+      content = inode->record.content;
+      floor = std::min(inode->floor, inode->frozen_floor);
+      for (auto it = inode->blocks.lower_bound(offset / kBlockSize); it != inode->blocks.end(); ++it)
+        pending.emplace_hint(pending.end(), it->first, it->second.data != nullptr);
+    }
+    if (offset >= content.size) return Error(Code::no_such_offset, "past the end of the file");
+
+    auto found = [&]() -> Result<uint64_t> {
+      ReadTxn txn = TRY(ReadTxn::begin(set_.database().env()));
+      TxnNodeReader nodes(set_.database(), txn);
+      // Next block at or after `index` with (or without) data, by pending blocks first.
+      for (uint64_t index = offset / kBlockSize; index * kBlockSize < content.size;) {
+        const auto here = pending.lower_bound(index);
+        uint64_t committed = TRY(next_block(content, index, nodes));
+        if (committed >= floor) committed = kNoBlock;
+        const bool has_data = here != pending.end() && here->first == index ? here->second : committed == index;
+        if (has_data == (whence == Whence::data)) return std::max(offset, index * kBlockSize);
+        if (whence == Whence::hole || (here != pending.end() && here->first == index)) {
+          ++index;
+        } else {
+          const uint64_t next_pending = here != pending.end() ? here->first : kNoBlock;
+          index = std::min(next_pending, committed);
+          if (index == kNoBlock) break;
+        }
+      }
+      if (whence == Whence::hole) return content.size;
+      return Error(Code::no_such_offset, "no data from here on");
+    }();
+    if (!found.ok() && found.is(Code::not_found)) continue;
+    return found;
+  }
+  return still_missing(ino);
+}
+
+Result<uint64_t> Content::copy(Ino from, uint64_t from_offset, Ino to, uint64_t to_offset, uint64_t length) {
+  Bytes buffer(static_cast<size_t>(std::min(length, kCopyChunk)));
+  uint64_t done = 0;
+  while (done < length) {
+    const auto want = static_cast<size_t>(std::min<uint64_t>(buffer.size(), length - done));
+    const size_t got = TRY(read(from, from_offset + done, {buffer.data(), want}));
+    if (got == 0) break;
+    TRY(write(to, to_offset + done, {buffer.data(), got}));
+    done += got;
+    if (got < want) break;
+  }
+  return done;
+}
+
+}  // namespace tain::store

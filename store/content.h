@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// File content: read, write, resize, holes. Changes stay in memory until the committer or fsync.
+//
+// Threads: all methods may be called concurrently. A read that overlaps a write sees the old or the
+// new bytes of each block.
+#pragma once
+
+#include "base/result.h"
+#include "store/types.h"
+
+namespace tain::store {
+
+class WorkingSet;
+
+enum class Whence { data, hole };
+
+class Content {
+ public:
+  explicit Content(WorkingSet& set) : set_(set) {}
+
+  /// Reads up to out.size() bytes at `offset`; the count read is short only at the end of the file.
+  /// Errors: corrupt (a block of this range is damaged), io, is_directory.
+  Result<size_t> read(Ino ino, uint64_t offset, ByteSpan out);
+  /// Writes all of `data` at `offset`, growing the file; mtime and ctime become now.
+  /// Blocks the caller while too much is pending. Errors: too_large, no_space, corrupt, io.
+  Result<> write(Ino ino, uint64_t offset, ByteView data);
+  /// Frees [offset, offset + length): reads as zeros afterwards. The size stays, unless `extend` is set.
+  Result<> zero(Ino ino, uint64_t offset, uint64_t length, bool extend);
+  /// posix_fallocate: grows the file to at least offset + length.
+  Result<> allocate(Ino ino, uint64_t offset, uint64_t length);
+  /// Next data or hole at or after `offset`, as lseek(2). Errors: no_such_offset.
+  Result<uint64_t> seek(Ino ino, uint64_t offset, Whence whence);
+  /// Copies within the store. Yields the bytes copied; short at the end of the source.
+  Result<uint64_t> copy(Ino from, uint64_t from_offset, Ino to, uint64_t to_offset, uint64_t length);
+
+ private:
+  WorkingSet& set_;
+};
+
+}  // namespace tain::store

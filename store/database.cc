@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/database.h"
+
+namespace tain::store {
+namespace {
+
+/// 256-bit little-endian addition or subtraction, mod 2^256.
+void add_mod(Id32& sum, const Id32& summand, bool add) {
+  unsigned carry = add ? 0 : 1;
+  for (size_t i = 0; i < sum.size(); ++i) {
+    const unsigned term = add ? summand[i] : static_cast<uint8_t>(~summand[i]);
+    const unsigned total = unsigned{sum[i]} + term + carry;
+    sum[i] = static_cast<uint8_t>(total);
+    carry = total >> 8;
+  }
+}
+
+Error unknown_schema(const char* what, unsigned schema) {
+  return Error(Code::format_too_new, std::string(what) + " has schema version " + std::to_string(schema) +
+                                         ", which this version of tain does not know");
+}
+
+}  // namespace
+
+std::shared_ptr<const Bytes> BlockCache::data(const BlockId& id) {
+  std::lock_guard lock(mutex_);
+  Entry* entry = touch(id);
+  return entry != nullptr ? entry->data : nullptr;
+}
+
+std::shared_ptr<const RefList> BlockCache::node(const BlockId& id) {
+  std::lock_guard lock(mutex_);
+  Entry* entry = touch(id);
+  return entry != nullptr ? entry->node : nullptr;
+}
+
+void BlockCache::insert(const BlockId& id, std::shared_ptr<const Bytes> data) {
+  const uint64_t bytes = data->size() + 128;
+  add({.id = id, .data = std::move(data), .node = nullptr, .bytes = bytes});
+}
+
+void BlockCache::insert(const BlockId& id, std::shared_ptr<const RefList> node) {
+  const uint64_t bytes = node->size() * 112 + 128;
+  add({.id = id, .data = nullptr, .node = std::move(node), .bytes = bytes});
+}
+
+BlockCache::Entry* BlockCache::touch(const BlockId& id) {
+  auto it = entries_.find(id);
+  if (it == entries_.end()) return nullptr;
+  order_.splice(order_.begin(), order_, it->second);
+  return &*it->second;
+}
+
+void BlockCache::add(Entry entry) {
+  std::list<Entry> evicted;  // freed after the lock is released
+  std::lock_guard lock(mutex_);
+  if (touch(entry.id) != nullptr || entry.bytes > max_bytes_) return;
+  bytes_ += entry.bytes;
+  order_.push_front(std::move(entry));
+  entries_.emplace(order_.front().id, order_.begin());
+  while (bytes_ > max_bytes_) {
+    bytes_ -= order_.back().bytes;
+    entries_.erase(order_.back().id);
+    evicted.splice(evicted.begin(), order_, std::prev(order_.end()));
+  }
+}
+
+Result<std::optional<Inode>> Database::load_inode(const ReadTxn& txn, Ino ino) {
+  const auto key = ino_key(ino);
+  auto value = TRY(txn.get(Table::inodes, key));
+  if (!value.has_value()) return std::optional<Inode>();
+  auto record = TRY(cipher_.open_record(Table::inodes, key, *value));
+  if (record.kind != Kind::inode) return Error(Code::corrupt, "inode table holds another kind of record");
+  if (record.schema != kInodeSchema) return unknown_schema("inode", record.schema);
+  Inode inode = TRY(decode_inode(record.body));
+  if (inode.ino != ino) return Error(Code::corrupt, "inode record names another inode");
+  return std::optional<Inode>(std::move(inode));
+}
+
+Result<Xattrs> Database::load_xattrs(const ReadTxn& txn, Ino ino) {
+  const auto key = ino_key(ino);
+  auto value = TRY(txn.get(Table::xattrs, key));
+  if (!value.has_value()) return Xattrs();
+  auto record = TRY(cipher_.open_record(Table::xattrs, key, *value));
+  if (record.kind != Kind::xattrs) return Error(Code::corrupt, "attribute table holds another kind of record");
+  if (record.schema != kXattrsSchema) return unknown_schema("extended attributes", record.schema);
+  InodeXattrs xattrs = TRY(decode_xattrs(record.body));
+  if (xattrs.ino != ino) return Error(Code::corrupt, "attribute record names another inode");
+  return std::move(xattrs.xattrs);
+}
+
+Result<State> Database::load_state(const ReadTxn& txn) {
+  auto value = TRY(txn.get(Table::state, kStateKey));
+  if (!value.has_value()) return Error(Code::corrupt, "the state record is missing");
+  auto record = TRY(cipher_.open_record(Table::state, kStateKey, *value));
+  if (record.kind != Kind::state) return Error(Code::corrupt, "state table holds another kind of record");
+  if (record.schema != kStateSchema) return unknown_schema("state", record.schema);
+  return decode_state(record.body);
+}
+
+Result<std::vector<Ino>> Database::load_orphans(const ReadTxn& txn) {
+  std::vector<Ino> out;
+  Cursor cursor = TRY(Cursor::open(txn, Table::orphans));
+  for (auto item = TRY(cursor.seek(ino_key(Ino{0}))); item.has_value(); item = TRY(cursor.next())) {
+    if (item->key.size() != 8) return Error(Code::corrupt, "orphan table has an impossible key");
+    out.push_back(Ino{load_be64(item->key.data())});
+  }
+  return out;
+}
+
+Result<std::vector<Dirent>> Database::load_dirents(const ReadTxn& txn, Ino directory, Cookie from, Cookie to,
+                                                   size_t limit) {
+  std::vector<Dirent> out;
+  Cursor cursor = TRY(Cursor::open(txn, Table::dirents));
+  const auto last = dirent_key(directory, to);
+  for (auto item = TRY(cursor.seek(dirent_key(directory, from))); item.has_value() && out.size() < limit;
+       item = TRY(cursor.next())) {
+    if (item->key.size() != last.size()) return Error(Code::corrupt, "directory entry table has an impossible key");
+    if (std::memcmp(item->key.data(), last.data(), last.size()) > 0) break;
+    auto record = TRY(cipher_.open_record(Table::dirents, item->key, item->value));
+    if (record.kind != Kind::dirent) return Error(Code::corrupt, "directory entry table holds another kind of record");
+    if (record.schema != kDirentSchema) return unknown_schema("directory entry", record.schema);
+    Dirent dirent = TRY(decode_dirent(record.body));
+    if (dirent.directory != directory || raw(dirent.cookie) != load_be64(item->key.data() + 8))
+      return Error(Code::corrupt, "directory entry record names another entry");
+    out.push_back(std::move(dirent));
+  }
+  return out;
+}
+
+Result<std::shared_ptr<const RefList>> Database::read_node(const ReadTxn& txn, const BlockPlace& place,
+                                                           const BlockRef& ref) {
+  if (auto cached = cache_.node(ref.id)) return cached;
+  auto value = TRY(txn.get(Table::blocks, block_key(ref.id)));
+  if (!value.has_value()) return Error(Code::not_found, "map node is not in the database");
+  Bytes plain(ref.length);
+  TRY(cipher_.open_block(place, ref, Kind::map_node, *value, plain));
+  auto node = std::make_shared<const RefList>(TRY(decode_refs(plain, kMapFanout)));
+  cache_.insert(ref.id, node);
+  return std::shared_ptr<const RefList>(std::move(node));
+}
+
+Result<> Database::read_block(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref, ByteSpan out) {
+  auto value = TRY(txn.get(Table::blocks, block_key(ref.id)));
+  if (!value.has_value()) return Error(Code::not_found, "block is not in the database");
+  return cipher_.open_block(place, ref, Kind::data_block, *value, out);
+}
+
+Result<std::shared_ptr<const Bytes>> Database::read_block_cached(const ReadTxn& txn, const BlockPlace& place,
+                                                                 const BlockRef& ref) {
+  if (auto cached = cache_.data(ref.id)) return cached;
+  auto plain = std::make_shared<Bytes>(ref.length);
+  TRY(read_block(txn, place, ref, *plain));
+  std::shared_ptr<const Bytes> out = std::move(plain);
+  cache_.insert(ref.id, out);
+  return out;
+}
+
+Result<Batch> Batch::begin(Database& database, const State& state) {
+  WriteTxn txn = TRY(WriteTxn::begin(database.env()));
+  return Batch(database, std::move(txn), state);
+}
+
+void Batch::count(Table table, ByteView key, ByteView value, bool added) {
+  if (table == Table::state || value.size() < kChecksumSize) return;
+  SetDigest& set = sets_[static_cast<size_t>(table)];
+  const Id32 summand = database_->cipher().set_summand(table, key, value.last(kChecksumSize));
+  add_mod(set.sum, summand, added);
+  set.count += added ? 1 : ~uint64_t{0};
+}
+
+Result<> Batch::put(Table table, ByteView key, ByteView value, bool fresh) {
+  if (!fresh) {
+    auto old = TRY(txn_.get(table, key));
+    if (old.has_value()) count(table, key, *old, false);
+  }
+  count(table, key, value, true);
+  return txn_.put(table, key, value);
+}
+
+Result<> Batch::put_record(Table table, ByteView key, Kind kind, uint16_t schema, ByteView body, bool fresh) {
+  return put(table, key, database_->cipher().seal_record(table, key, kind, schema, body), fresh);
+}
+
+Result<> Batch::put_block(const BlockId& id, ByteView value) { return put(Table::blocks, block_key(id), value, true); }
+
+Result<> Batch::remove(Table table, ByteView key) {
+  auto old = TRY(txn_.get(table, key));
+  if (!old.has_value()) return {};
+  count(table, key, *old, false);
+  TRY(txn_.remove(table, key));
+  return {};
+}
+
+Result<State> Batch::commit(State state) && {
+  state.sets = sets_;
+  TRY(put_record(Table::state, kStateKey, Kind::state, kStateSchema, encode_state(state), false));
+  TRY(std::move(txn_).commit());
+  return state;
+}
+
+}  // namespace tain::store

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sealed records and blocks in their tables: typed reads with a cache, and the batch of one commit.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "store/block_map.h"
+#include "store/cipher.h"
+#include "store/codec.h"
+#include "store/lmdb.h"
+
+namespace tain::store {
+
+/// Decrypted blocks and map nodes by id. A block never changes under its id, so nothing here is ever
+/// stale; entries leave in least-recently-used order. Threads: any.
+class BlockCache {
+ public:
+  explicit BlockCache(uint64_t max_bytes) : max_bytes_(max_bytes) {}
+
+  std::shared_ptr<const Bytes> data(const BlockId& id);
+  std::shared_ptr<const RefList> node(const BlockId& id);
+  void insert(const BlockId& id, std::shared_ptr<const Bytes> data);
+  void insert(const BlockId& id, std::shared_ptr<const RefList> node);
+
+ private:
+  struct Entry {
+    BlockId id;
+    std::shared_ptr<const Bytes> data;
+    std::shared_ptr<const RefList> node;
+    uint64_t bytes = 0;
+  };
+  void add(Entry entry);
+  Entry* touch(const BlockId& id);
+
+  std::mutex mutex_;
+  const uint64_t max_bytes_;
+  uint64_t bytes_ = 0;
+  std::list<Entry> order_;  // most recent first
+  std::unordered_map<BlockId, std::list<Entry>::iterator> entries_;
+};
+
+/// Reads of the committed state. Threads: any, concurrently.
+class Database {
+ public:
+  Database(Env& env, const Cipher& cipher, uint64_t cache_max_bytes)
+      : env_(env), cipher_(cipher), cache_(cache_max_bytes) {}
+
+  Env& env() { return env_; }
+  const Cipher& cipher() const { return cipher_; }
+  BlockCache& cache() { return cache_; }
+
+  /// Nothing when there is no such record. Errors of all: corrupt, io.
+  Result<std::optional<Inode>> load_inode(const ReadTxn& txn, Ino ino);
+  Result<Xattrs> load_xattrs(const ReadTxn& txn, Ino ino);
+  Result<State> load_state(const ReadTxn& txn);
+  Result<std::vector<Ino>> load_orphans(const ReadTxn& txn);
+  /// Entries of `directory` with cookies in [from, to], in cookie order, at most `limit`.
+  Result<std::vector<Dirent>> load_dirents(const ReadTxn& txn, Ino directory, Cookie from, Cookie to, size_t limit);
+
+  /// Errors: not_found when the block is not (any more) in the database.
+  Result<std::shared_ptr<const RefList>> read_node(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref);
+  /// Decrypts the whole block into `out` (ref.length bytes), past the cache.
+  Result<> read_block(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref, ByteSpan out);
+  /// The whole block, kept in the cache for the next partial read.
+  Result<std::shared_ptr<const Bytes>> read_block_cached(const ReadTxn& txn, const BlockPlace& place,
+                                                         const BlockRef& ref);
+
+ private:
+  Env& env_;
+  const Cipher& cipher_;
+  BlockCache cache_;
+};
+
+/// A NodeReader over one read transaction.
+class TxnNodeReader final : public NodeReader {
+ public:
+  TxnNodeReader(Database& database, const ReadTxn& txn) : database_(database), txn_(txn) {}
+  Result<std::shared_ptr<const RefList>> read_node(const BlockPlace& place, const BlockRef& ref) override {
+    return database_.read_node(txn_, place, ref);
+  }
+
+ private:
+  Database& database_;
+  const ReadTxn& txn_;
+};
+
+/// The changes of one commit: keeps counts and set digests in step with every put and remove.
+/// Used by one thread.
+class Batch {
+ public:
+  /// `state` is the last committed one; commit() stores it with the new digests.
+  static Result<Batch> begin(Database& database, const State& state);
+
+  /// Seals and stores a record. `fresh` says that the key cannot exist yet.
+  Result<> put_record(Table table, ByteView key, Kind kind, uint16_t schema, ByteView body, bool fresh);
+  Result<> put_block(const BlockId& id, ByteView value);
+  /// Harmless when the key is not there.
+  Result<> remove(Table table, ByteView key);
+  /// Commits with `state`, whose digests are overwritten by this batch's. Returns the state as stored.
+  Result<State> commit(State state) &&;
+
+ private:
+  Batch(Database& database, WriteTxn txn, const State& state)
+      : database_(&database), txn_(std::move(txn)), sets_(state.sets) {}
+  Result<> put(Table table, ByteView key, ByteView value, bool fresh);
+  void count(Table table, ByteView key, ByteView value, bool added);
+
+  Database* database_;
+  WriteTxn txn_;
+  std::array<SetDigest, 7> sets_;
+};
+
+}  // namespace tain::store

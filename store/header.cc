@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/header.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "base/check.h"
+
+namespace tain::store {
+namespace {
+
+constexpr std::string_view kMagic = "TAINVLT1";
+constexpr uint16_t kMajor = 1;
+constexpr uint16_t kMinor = 0;
+constexpr size_t kLengthOffset = 8;
+constexpr size_t kFixedSize = 112;  // all before the slots
+constexpr size_t kMacSize = 32;
+constexpr size_t kHashSize = 32;
+constexpr size_t kTrailerSize = kMacSize + kHashSize;
+constexpr size_t kSlotFixedSize = 1 + 8 + 1 + 4 + 8 + 16 + 8 + 2 + 2 * kWrapSize;
+static_assert(kFixedSize + kSlotsMax * (kSlotFixedSize + kSlotExtraMax) + 16 + 64 + kTrailerSize <= kHeaderSizeMax);
+
+Error damaged(const std::string& what) {
+  return Error(Code::header_damaged, "the header is damaged: " + what);
+}
+
+Error too_new(uint16_t major, uint16_t minor) {
+  return Error(Code::format_too_new, "the vault has format " + std::to_string(major) + "." + std::to_string(minor) +
+                                         ", and this version of tain knows " + std::to_string(kMajor) + "." +
+                                         std::to_string(kMinor))
+      .hint("update tain");
+}
+
+/// The slot from its type up to and including `extra`: what the wraps are bound to.
+void write_public_fields(Writer& out, const KeySlot& slot) {
+  CHECK(slot.extra.size() <= kSlotExtraMax);
+  out.u8(static_cast<uint8_t>(slot.type)).raw(slot.id).u8(static_cast<uint8_t>(slot.kdf));
+  out.u32(slot.cost.passes).u64(slot.cost.memory_bytes).raw(slot.salt).u64(slot.created).string16(slot.extra);
+}
+
+Result<KeySlot> read_slot(Reader& in) {
+  KeySlot slot;
+  slot.type = SlotType{in.u8()};
+  slot.id = in.array<8>();
+  slot.kdf = SlotKdf{in.u8()};
+  slot.cost.passes = in.u32();
+  slot.cost.memory_bytes = in.u64();
+  slot.salt = in.array<16>();
+  slot.created = in.u64();
+  const ByteView extra = in.string16();
+  if (extra.size() > kSlotExtraMax) return damaged("a key slot is too long");
+  slot.extra.assign(extra.begin(), extra.end());
+  slot.wrap = in.array<kWrapSize>();
+  slot.export_wrap = in.array<kWrapSize>();
+  if (in.failed()) return damaged("a key slot is cut short");
+
+  if (slot.type < SlotType::password || slot.type > SlotType::keyring) return damaged("a key slot of an unknown type");
+  const bool from_password = slot.type == SlotType::password || slot.type == SlotType::password_keyfile;
+  switch (slot.kdf) {
+    case SlotKdf::argon2id:
+      if (auto bounds = check_kdf_bounds(slot.cost); !bounds.ok()) return damaged(bounds.error().message());
+      break;
+    case SlotKdf::none:
+      if (from_password || slot.cost != KdfCost{}) return damaged("a key slot without its key derivation");
+      break;
+    default: return damaged("a key slot with an unknown key derivation");
+  }
+  return slot;
+}
+
+/// Everything between the magic and the MAC, of a header with the right length and hash.
+Result<Header> read_structure(ByteView bytes) {
+  Reader in(bytes.first(bytes.size() - kTrailerSize));
+  in.raw(kMagic.size() + 4 + 2);  // magic, length and major version have been looked at
+  Header header;
+  header.minor = in.u16();
+  header.vault.bytes = in.array<16>();
+  header.sequence = in.u64();
+  header.epoch = in.u32();
+  header.suite = Suite{in.u8()};
+  const size_t slot_count = in.u8();
+  const uint16_t reserved = in.u16();
+  header.previous = in.array<32>();
+  header.key_check = in.array<32>();
+  if (header.sequence == 0 || header.epoch == 0 || reserved != 0) return damaged("a number is out of its range");
+  if (header.suite != Suite::aes_256_gcm && header.suite != Suite::xchacha20_poly1305) return damaged("unknown cipher");
+  if (slot_count < 1 || slot_count > kSlotsMax) return damaged("the number of key slots is not 1…8");
+  for (size_t i = 0; i < slot_count; ++i) header.slots.push_back(TRY(read_slot(in)));
+  header.author = in.array<16>();
+  header.signature = in.array<64>();
+  if (!in.done()) return damaged("its parts do not add up to its length");
+  return header;
+}
+
+/// KEK of docs/format.md §4. There is no keyfile yet, so its hash is that of nothing.
+Result<SlotKey> derive_slot_key(const Header& header, const KeySlot& slot, const Secret& password) {
+  const Secret password_key = TRY(derive_password_key(password.view(), slot.salt, slot.cost));
+  Bytes info;
+  Writer(info).raw(slot.id).raw(hash256({}));
+  return SlotKey{derive(password_key.view(), label::kSlotKey, header.vault.bytes, info, 32)};
+}
+
+std::array<uint8_t, kWrapSize> wrap(ByteView key, std::string_view label, ByteView ad, const Secret& secret) {
+  const Bytes sealed = seal(key, label, ad, secret.view());
+  std::array<uint8_t, kWrapSize> out;
+  CHECK(sealed.size() == out.size());
+  std::copy(sealed.begin(), sealed.end(), out.begin());
+  return out;
+}
+
+}  // namespace
+
+Bytes slot_associated_data(const Header& header, const KeySlot& slot) {
+  Bytes out;
+  Writer writer(out);
+  writer.raw(as_bytes(kMagic)).u16(kMajor).u16(header.minor).raw(header.vault.bytes).u32(header.epoch);
+  writer.u8(static_cast<uint8_t>(header.suite));
+  write_public_fields(writer, slot);
+  return out;
+}
+
+Bytes encode_header(const Header& header, const Cipher& cipher) {
+  CHECK(!header.slots.empty() && header.slots.size() <= kSlotsMax);
+  Bytes bytes;
+  Writer out(bytes);
+  out.raw(as_bytes(kMagic)).u32(0).u16(kMajor).u16(header.minor).raw(header.vault.bytes);
+  out.u64(header.sequence).u32(header.epoch).u8(static_cast<uint8_t>(header.suite));
+  out.u8(static_cast<uint8_t>(header.slots.size())).u16(0).raw(header.previous).raw(header.key_check);
+  for (const KeySlot& slot : header.slots) {
+    write_public_fields(out, slot);
+    out.raw(slot.wrap).raw(slot.export_wrap);
+  }
+  out.raw(header.author).raw(header.signature);
+
+  Bytes length;
+  Writer(length).u32(static_cast<uint32_t>(bytes.size() + kTrailerSize));
+  std::copy(length.begin(), length.end(), bytes.begin() + kLengthOffset);
+  out.raw(cipher.header_mac(bytes));
+  out.raw(hash256(bytes));
+  return bytes;
+}
+
+Result<Header> decode_header(ByteView bytes) {
+  if (bytes.size() < kMagic.size() || as_text(bytes.first(kMagic.size())) != kMagic)
+    return Error(Code::not_a_vault, "it does not start like a tain header");
+  if (bytes.size() < kFixedSize + kTrailerSize || bytes.size() > kHeaderSizeMax) return damaged("impossible length");
+  Reader start(bytes.subspan(kLengthOffset));
+  if (start.u32() != bytes.size()) return damaged("its length is not the one it names");
+  const ByteView before_hash = bytes.first(bytes.size() - kHashSize);
+  if (as_text(hash256(before_hash)) != as_text(bytes.last(kHashSize))) return damaged("its hash is wrong");
+  const uint16_t major = start.u16();
+  const uint16_t minor = start.u16();
+  if (major > kMajor) return too_new(major, minor);
+  if (major < kMajor) return damaged("unknown format version");
+  auto header = read_structure(bytes);
+  // What a later minor version adds may well be what we cannot read.
+  if (!header.ok() && minor > kMinor) return too_new(major, minor);
+  return header;
+}
+
+Result<> verify_header(const Header& header, ByteView bytes, const MasterKey& master) {
+  const Cipher cipher(master, header.vault, header.epoch);
+  const ByteView before_mac = bytes.first(bytes.size() - kTrailerSize);
+  const ByteView mac = bytes.subspan(before_mac.size(), kMacSize);
+  const bool authentic = equal_constant_time(cipher.key_check(), header.key_check) &&
+                         equal_constant_time(cipher.header_mac(before_mac), mac);
+  if (authentic) return {};
+  return Error(Code::header_damaged, "the header was altered after it was written")
+      .hint("the password is right, but somebody or some program changed the header: restore it from a backup");
+}
+
+Result<Unlocked> unlock(const Header& header, ByteView bytes, const Secret& password) {
+  CHECK(bytes.size() >= kFixedSize + kTrailerSize);
+  TRY(check_password(password.view()));
+  std::optional<Error> unusable;  // a slot that this machine has too little memory for
+  size_t tried = 0;
+  for (size_t i = 0; i < header.slots.size() && tried < kSlotsTriedMax; ++i) {
+    const KeySlot& slot = header.slots[i];
+    if (slot.type != SlotType::password) continue;
+    ++tried;
+    auto key = derive_slot_key(header, slot, password);
+    if (!key.ok()) {
+      unusable = std::move(key).error();
+      continue;
+    }
+    auto master = open_sealed(key->secret.view(), label::kWrap, slot_associated_data(header, slot), slot.wrap);
+    if (!master.ok()) continue;
+    Unlocked out{MasterKey{std::move(master).value()}, i};
+    TRY(verify_header(header, bytes, out.master));
+    return out;
+  }
+  if (unusable.has_value()) return *std::move(unusable);
+  if (tried == 0) return Error(Code::wrong_password, "this vault has no password: it opens with another kind of key");
+  return Error(Code::wrong_password, "wrong password, or the header was altered")
+      .hint("check the keyboard layout and Caps Lock, and try again");
+}
+
+Result<KeySlot> make_password_slot(const Header& header, const MasterKey& master, const Secret& password,
+                                   const KdfCost& cost, uint64_t now_seconds) {
+  TRY(check_password(password.view()));
+  KeySlot slot;
+  slot.id = random_array<8>();
+  slot.cost = cost;
+  slot.salt = random_array<16>();
+  slot.created = now_seconds;
+  const SlotKey key = TRY(derive_slot_key(header, slot, password));
+  const Bytes ad = slot_associated_data(header, slot);
+  slot.wrap = wrap(key.secret.view(), label::kWrap, ad, master.secret);
+
+  const ExportKey export_key{derive(key.secret.view(), label::kExportKey, header.vault.bytes, slot.id, 32)};
+  const Cipher cipher(master, header.vault, header.epoch);
+  slot.export_wrap = wrap(cipher.export_wrap_key(), label::kExportWrap, ad, export_key.secret);
+  return slot;
+}
+
+Result<NewHeader> make_header(const Secret& password, Suite suite, const KdfCost& cost, uint64_t now_seconds) {
+  if (!suite_available(suite))
+    return Error(Code::suite_missing, "this computer's processor cannot run " + std::string(suite_name(suite)))
+        .hint("use " + std::string(suite_name(Suite::xchacha20_poly1305)));
+  NewHeader out;
+  out.header.minor = kMinor;
+  out.header.vault.bytes = random_array<16>();
+  out.header.suite = suite;
+  out.master = {Secret::random(32)};
+  out.header.key_check = Cipher(out.master, out.header.vault, out.header.epoch).key_check();
+  out.header.slots.push_back(TRY(make_password_slot(out.header, out.master, password, cost, now_seconds)));
+  return out;
+}
+
+}  // namespace tain::store

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// The working set's side of the journal: changes to a frame's payload, and back (docs/format.md §7).
+#include "store/load_block.h"
+#include "store/working_set.h"
+
+namespace tain::store {
+namespace {
+
+enum class Item : uint8_t {
+  inode = 1,
+  inode_removed = 2,
+  dirent = 3,
+  dirent_removed = 4,
+  xattrs = 5,
+  block = 6,
+  hole = 7,
+};
+
+Writer& begin(Writer& w, Item item) { return w.u8(static_cast<uint8_t>(item)); }
+
+Error bad_item() { return Error(Code::corrupt, "journal frame has an impossible structure"); }
+
+}  // namespace
+
+Bytes WorkingSet::snapshot_frame() {
+  Bytes out;
+  out.reserve(unjournaled_bytes_ + 4096);
+  Writer w(out);
+  for (Ino ino : std::exchange(unjournaled_inodes_, {})) {
+    auto it = inodes_.find(raw(ino));
+    if (it == inodes_.end() || is_framed(it->second->changed_at)) continue;
+    CachedInode& inode = *it->second;
+    if (inode.deleted) {
+      begin(w, Item::inode_removed).u64(raw(ino));
+      continue;
+    }
+    // The frame has the block list's changes itself; the committed list is in the database.
+    RefList root = std::exchange(inode.record.content.root, {});
+    begin(w, Item::inode).u64(next_ino_).u64(std::min(inode.journal_floor, inode.frozen_journal_floor));
+    w.string32(encode_inode(inode.record));
+    inode.record.content.root = std::move(root);
+    inode.journal_floor = inode.frozen_journal_floor = kNoBlock;
+    if (inode.xattrs.has_value() && !is_framed(inode.xattrs_changed_at))
+      begin(w, Item::xattrs).string32(encode_xattrs(ino, *inode.xattrs));
+    for (auto& [index, block] : inode.blocks) {
+      const uint16_t pages = std::exchange(block.unjournaled, uint16_t{0});
+      if (pages == 0) continue;
+      if (block.data == nullptr) {
+        begin(w, Item::hole).u64(raw(ino)).u64(index);
+        continue;
+      }
+      const Bytes& data = *block.data;
+      begin(w, Item::block).u64(raw(ino)).u64(index).u32(static_cast<uint32_t>(data.size())).u16(pages);
+      for (size_t page = 0; page * kPageSize < data.size(); ++page) {
+        if ((pages >> page & 1) == 0) continue;
+        const size_t start = page * kPageSize;
+        w.raw(ByteView(data).subspan(start, std::min<size_t>(kPageSize, data.size() - start)));
+      }
+    }
+  }
+  for (const DirentKey& key : std::exchange(unjournaled_dirents_, {})) {
+    auto it = dirents_.find(key);
+    if (it == dirents_.end() || is_framed(it->second.changed_at)) continue;
+    if (it->second.removed) begin(w, Item::dirent_removed).u64(key.first).u64(key.second);
+    else begin(w, Item::dirent).string32(encode_dirent(it->second.dirent));
+  }
+  unjournaled_bytes_ = frozen_unjournaled_bytes_ = 0;
+  framed_tick_ = tick_;
+  return out;
+}
+
+Result<> WorkingSet::replay_frame(ByteView payload) {
+  Reader r(payload);
+  while (r.remaining() > 0) TRY(replay_item(r));
+  return {};
+}
+
+Result<> WorkingSet::replay_item(Reader& r) {
+  switch (static_cast<Item>(r.u8())) {
+    case Item::inode: {
+      TRY(replay_inode(r));
+      return {};
+    }
+    case Item::inode_removed: {
+      const Ino ino{r.u64()};
+      if (r.failed()) return bad_item();
+      auto inode = find(ino);
+      if (inode.ok()) remove(**inode);
+      else if (!inode.is(Code::not_found)) return std::move(inode).error();
+      return {};
+    }
+    case Item::dirent: {
+      ByteView body = r.string32();
+      if (r.failed()) return bad_item();
+      set_dirent(TRY(decode_dirent(body)), false);
+      return {};
+    }
+    case Item::dirent_removed: {
+      const Ino directory{r.u64()};
+      const Cookie cookie{r.u64()};
+      if (r.failed()) return bad_item();
+      set_dirent({.directory = directory, .cookie = cookie, .child = {}, .type = 0, .location_stamp = {}, .name = {}},
+                 true);
+      return {};
+    }
+    case Item::xattrs: {
+      ByteView body = r.string32();
+      if (r.failed()) return bad_item();
+      InodeXattrs decoded = TRY(decode_xattrs(body));
+      CachedInode* inode = TRY(find(decoded.ino));
+      inode->xattrs = std::move(decoded.xattrs);
+      touch_xattrs(*inode);
+      return {};
+    }
+    case Item::block: return replay_block(r);
+    case Item::hole: {
+      const Ino ino{r.u64()};
+      const uint64_t index = r.u64();
+      if (r.failed()) return bad_item();
+      CachedInode* inode = TRY(find(ino));
+      touch(*inode, true);
+      punch_block(*inode, index);
+      return {};
+    }
+  }
+  return bad_item();
+}
+
+Result<CachedInode*> WorkingSet::replay_inode(Reader& r) {
+  const uint64_t next_ino = r.u64();
+  const uint64_t floor = r.u64();
+  ByteView body = r.string32();
+  if (r.failed()) return bad_item();
+  Inode record = TRY(decode_inode(body));
+  next_ino_ = std::max(next_ino_, next_ino);
+
+  auto found = find(record.ino);
+  CachedInode* inode = nullptr;
+  if (found.ok()) {
+    inode = *found;
+    ContentRecord content = inode->record.content;  // the committed map stays
+    content.size = record.content.size;
+    record.content = std::move(content);
+    inode->record = std::move(record);
+  } else if (found.is(Code::not_found)) {
+    auto owned = std::make_unique<CachedInode>();
+    inode = owned.get();
+    record.content.height = 0;
+    record.content.allocated = 0;
+    inode->record = std::move(record);
+    inodes_.insert_or_assign(raw(inode->record.ino), std::move(owned));
+  } else {
+    return std::move(found).error();
+  }
+  touch(*inode, true);
+  if (inode->created_at == 0 && !inode->in_database) inode->created_at = inode->changed_at;
+  if (floor != kNoBlock) drop_blocks_from(*inode, floor);
+  return inode;
+}
+
+Result<> WorkingSet::replay_block(Reader& r) {
+  const Ino ino{r.u64()};
+  const uint64_t index = r.u64();
+  const size_t length = r.u32();
+  const uint16_t pages = r.u16();
+  if (r.failed() || length > kBlockSize) return bad_item();
+  CachedInode* inode = TRY(find(ino));
+  touch(*inode, true);
+
+  // Pages that the frame does not carry come from the committed block, if one still counts.
+  std::shared_ptr<const Bytes> base;
+  if (!inode->blocks.contains(index) && committed_visible(*inode, index))
+    base = TRY(load_block(database_, inode->record.content, index));
+  PendingBlock& block = writable_block(*inode, index);
+  const size_t size_before = block.data->size();
+  if (base != nullptr) *block.data = *base;
+  block.data->resize(length);
+  for (size_t page = 0; page * kPageSize < length; ++page) {
+    if ((pages >> page & 1) == 0) continue;
+    const size_t start = page * kPageSize;
+    ByteView bytes = r.raw(std::min<size_t>(kPageSize, length - start));
+    if (r.failed()) return bad_item();
+    std::copy(bytes.begin(), bytes.end(), block.data->begin() + static_cast<ptrdiff_t>(start));
+  }
+  block_changed(block, 0, length, size_before);
+  return {};
+}
+
+}  // namespace tain::store

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/tree.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "store/edit.h"
+#include "store/working_set.h"
+
+namespace tain::store {
+namespace {
+
+constexpr size_t kListChunk = 128;  // entries read under one lock
+
+Result<> check_name(std::string_view name) {
+  if (name.size() > kNameMax) return Error(Code::name_too_long, "names have at most 255 bytes");
+  if (name.empty() || name == "." || name == ".." || name.find('/') != name.npos || name.find('\0') != name.npos)
+    return Error(Code::invalid_argument, "not a name");
+  return {};
+}
+
+Error no_such_name() { return Error(Code::not_found, "no such name in this directory"); }
+Error name_taken() { return Error(Code::exists, "the name is taken"); }
+
+Result<CachedInode*> find_directory(WorkingSet& set, Ino ino) {
+  CachedInode* inode = TRY(set.find(ino));
+  if (!inode->record.is_directory()) return Error(Code::not_directory, "not a directory");
+  return inode;
+}
+
+/// A directory that still has a name: nothing may be added to a removed one.
+Result<CachedInode*> find_live_directory(WorkingSet& set, Ino ino) {
+  CachedInode* inode = TRY(find_directory(set, ino));
+  if (inode->record.nlink == 0) return Error(Code::not_found, "the directory was removed");
+  return inode;
+}
+
+void touch_directory(WorkingSet& set, CachedInode& directory, Time now) {
+  directory.record.mtime = directory.record.ctime = now;
+  set.touch(directory);
+}
+
+void touch_inode(WorkingSet& set, CachedInode& inode, Time now) {
+  inode.record.ctime = now;
+  set.touch(inode);
+}
+
+/// One name fewer leads to `inode`.
+Unlinked drop_link(WorkingSet& set, CachedInode& inode, Time now) {
+  if (inode.record.is_directory()) inode.record.nlink = 0;
+  else --inode.record.nlink;
+  touch_inode(set, inode, now);
+  return {.ino = inode.record.ino, .orphan = inode.record.nlink == 0};
+}
+
+/// Whether `directory` is `ancestor` or lies below it.
+Result<bool> is_inside(WorkingSet& set, Ino directory, Ino ancestor) {
+  while (directory != ancestor) {
+    if (directory == kRootIno) return false;
+    directory = TRY(find_directory(set, directory))->record.parent;
+  }
+  return true;
+}
+
+Inode new_record(WorkingSet& set, const CachedInode& parent, const NewInode& options) {
+  Inode record;
+  record.mode = options.mode;
+  record.uid = options.uid;
+  record.gid = options.gid;
+  record.rdev = options.rdev;
+  record.symlink = options.symlink;
+  if ((parent.record.mode & S_ISGID) != 0) {
+    record.gid = parent.record.gid;
+    if (record.is_directory()) record.mode |= S_ISGID;
+  }
+  record.nlink = record.is_directory() ? 2 : 1;
+  if (record.is_directory()) record.parent = parent.record.ino;
+  record.atime = record.mtime = record.ctime = record.btime = set.now();
+  return record;
+}
+
+}  // namespace
+
+Result<Attr> Tree::lookup(Ino directory, std::string_view name) {
+  if (name.size() > kNameMax) return Error(Code::name_too_long, "names have at most 255 bytes");
+  std::lock_guard lock(set_.mutex());
+  CachedInode* parent = TRY(find_directory(set_, directory));
+  if (name == ".") return set_.attributes(*parent);
+  if (name == "..") return set_.attributes(*TRY(set_.find(parent->record.parent)));
+  auto dirent = TRY(set_.find_name(directory, name));
+  if (!dirent.has_value()) return no_such_name();
+  return set_.attributes(*TRY(set_.find(dirent->child)));
+}
+
+Result<Attr> Tree::getattr(Ino ino) {
+  std::lock_guard lock(set_.mutex());
+  return set_.attributes(*TRY(set_.find(ino)));
+}
+
+Result<Attr> Tree::setattr(Ino ino, const AttrChange& change) {
+  std::unique_lock lock(set_.mutex());
+  CachedInode* inode = nullptr;
+  if (change.size.has_value()) {
+    TRY(set_.wait_for_room(lock));
+    inode = TRY(set_size(set_, lock, ino, *change.size));
+  } else {
+    inode = TRY(set_.find(ino));
+  }
+  Inode& record = inode->record;
+  const Time now = set_.now();
+  if (change.mode.has_value()) record.mode = (record.mode & S_IFMT) | (*change.mode & 07777u);
+  if (change.uid.has_value()) record.uid = *change.uid;
+  if (change.gid.has_value()) record.gid = *change.gid;
+  if (change.atime.has_value()) record.atime = *change.atime;
+  if (change.atime_now) record.atime = now;
+  if (change.mtime.has_value()) record.mtime = *change.mtime;
+  if (change.mtime_now) record.mtime = now;
+  touch_inode(set_, *inode, now);
+  return set_.attributes(*inode);
+}
+
+Result<std::string> Tree::readlink(Ino ino) {
+  std::lock_guard lock(set_.mutex());
+  CachedInode* inode = TRY(set_.find(ino));
+  if (!inode->record.is_symlink()) return Error(Code::invalid_argument, "not a symbolic link");
+  return inode->record.symlink;
+}
+
+Result<Ino> Tree::parent(Ino directory) {
+  std::lock_guard lock(set_.mutex());
+  return TRY(find_directory(set_, directory))->record.parent;
+}
+
+Result<Attr> Tree::make(Ino directory, std::string_view name, const NewInode& options) {
+  TRY(check_name(name));
+  if (options.symlink.size() > kSymlinkMax) return Error(Code::name_too_long, "a link's target has at most 4095 bytes");
+  std::unique_lock lock(set_.mutex());
+  TRY(set_.wait_for_room(lock));
+  CachedInode* parent = TRY(find_live_directory(set_, directory));
+  if (TRY(set_.find_name(directory, name)).has_value()) return name_taken();
+  const bool is_directory = S_ISDIR(options.mode);
+  if (is_directory && parent->record.nlink >= kLinkMax)
+    return Error(Code::too_many_links, "the directory has too many subdirectories");
+
+  const Inode record = new_record(set_, *parent, options);
+  // The name first: it is what can fail. The number is the one that create() will take.
+  TRY(set_.add_name(directory, name, Ino{set_.next_ino()}, dirent_type(record.mode)));
+  CachedInode& inode = set_.create(record);
+  ++parent->record.children;
+  if (is_directory) ++parent->record.nlink;
+  touch_directory(set_, *parent, record.mtime);
+  return set_.attributes(inode);
+}
+
+Result<Attr> Tree::make_unnamed(Ino directory, const NewInode& options) {
+  std::unique_lock lock(set_.mutex());
+  TRY(set_.wait_for_room(lock));
+  CachedInode* parent = TRY(find_live_directory(set_, directory));
+  Inode record = new_record(set_, *parent, options);
+  record.nlink = 0;
+  return set_.attributes(set_.create(std::move(record)));
+}
+
+Result<Attr> Tree::link(Ino ino, Ino directory, std::string_view name) {
+  TRY(check_name(name));
+  std::unique_lock lock(set_.mutex());
+  TRY(set_.wait_for_room(lock));
+  CachedInode* parent = TRY(find_live_directory(set_, directory));
+  CachedInode* inode = TRY(set_.find(ino));
+  if (inode->record.is_directory()) return Error(Code::not_permitted, "directories have one name");
+  if (inode->record.nlink >= kLinkMax) return Error(Code::too_many_links, "the file has too many names");
+  if (TRY(set_.find_name(directory, name)).has_value()) return name_taken();
+
+  TRY(set_.add_name(directory, name, ino, dirent_type(inode->record.mode)));
+  const Time now = set_.now();
+  ++inode->record.nlink;
+  touch_inode(set_, *inode, now);
+  ++parent->record.children;
+  touch_directory(set_, *parent, now);
+  return set_.attributes(*inode);
+}
+
+Result<Unlinked> Tree::unlink(Ino directory, std::string_view name) {
+  TRY(check_name(name));
+  std::lock_guard lock(set_.mutex());
+  CachedInode* parent = TRY(find_directory(set_, directory));
+  auto dirent = TRY(set_.find_name(directory, name));
+  if (!dirent.has_value()) return no_such_name();
+  CachedInode* inode = TRY(set_.find(dirent->child));
+  if (inode->record.is_directory()) return Error(Code::is_directory, "is a directory");
+
+  const Time now = set_.now();
+  set_.remove_name(*dirent);
+  --parent->record.children;
+  touch_directory(set_, *parent, now);
+  return drop_link(set_, *inode, now);
+}
+
+Result<Unlinked> Tree::rmdir(Ino directory, std::string_view name) {
+  TRY(check_name(name));
+  std::lock_guard lock(set_.mutex());
+  CachedInode* parent = TRY(find_directory(set_, directory));
+  auto dirent = TRY(set_.find_name(directory, name));
+  if (!dirent.has_value()) return no_such_name();
+  CachedInode* inode = TRY(find_directory(set_, dirent->child));
+  if (inode->record.children != 0) return Error(Code::not_empty, "the directory is not empty");
+
+  const Time now = set_.now();
+  set_.remove_name(*dirent);
+  --parent->record.children;
+  --parent->record.nlink;
+  touch_directory(set_, *parent, now);
+  return drop_link(set_, *inode, now);
+}
+
+Result<> Tree::reap(Ino ino) {
+  std::lock_guard lock(set_.mutex());
+  auto inode = set_.find(ino);
+  if (inode.is(Code::not_found)) return {};
+  if (!inode.ok()) return std::move(inode).error();
+  if ((*inode)->record.nlink == 0) set_.remove(**inode);
+  return {};
+}
+
+Result<std::optional<Unlinked>> Tree::rename(Ino from_directory, std::string_view from, Ino to_directory,
+                                             std::string_view to, RenameMode mode) {
+  using Replaced = std::optional<Unlinked>;
+  TRY(check_name(from));
+  TRY(check_name(to));
+  std::unique_lock lock(set_.mutex());
+  TRY(set_.wait_for_room(lock));
+  CachedInode* source_parent = TRY(find_directory(set_, from_directory));
+  CachedInode* target_parent = TRY(find_live_directory(set_, to_directory));
+  auto source = TRY(set_.find_name(from_directory, from));
+  if (!source.has_value()) return no_such_name();
+  auto target = TRY(set_.find_name(to_directory, to));
+  CachedInode* moved = TRY(set_.find(source->child));
+  CachedInode* replaced = target.has_value() ? TRY(set_.find(target->child)) : nullptr;
+  const bool moves_directory = moved->record.is_directory();
+
+  if (mode == RenameMode::no_replace && replaced != nullptr) return name_taken();
+  if (mode == RenameMode::exchange && replaced == nullptr) return no_such_name();
+  if (moves_directory && TRY(is_inside(set_, to_directory, moved->record.ino)))
+    return Error(Code::invalid_argument, "a directory cannot move into itself");
+  const Time now = set_.now();
+
+  if (mode == RenameMode::exchange) {
+    const bool other_directory = replaced->record.is_directory();
+    if (other_directory && TRY(is_inside(set_, from_directory, replaced->record.ino)))
+      return Error(Code::invalid_argument, "a directory cannot move into itself");
+    if (replaced == moved) return Replaced();
+    const Dirent source_entry = *source;
+    set_.retarget(*source, target->child, target->type);
+    set_.retarget(*target, source_entry.child, source_entry.type);
+    if (moves_directory) moved->record.parent = to_directory;
+    if (other_directory) replaced->record.parent = from_directory;
+    if (moves_directory != other_directory) {
+      CachedInode* gains = moves_directory ? target_parent : source_parent;
+      CachedInode* loses = moves_directory ? source_parent : target_parent;
+      ++gains->record.nlink;
+      --loses->record.nlink;
+    }
+    touch_inode(set_, *replaced, now);
+    touch_inode(set_, *moved, now);
+    touch_directory(set_, *source_parent, now);
+    touch_directory(set_, *target_parent, now);
+    return Replaced();
+  }
+
+  if (replaced == moved) return Replaced();  // two names of one file: rename(2) does nothing
+  if (replaced != nullptr) {
+    const bool replaces_directory = replaced->record.is_directory();
+    if (moves_directory && !replaces_directory) return Error(Code::not_directory, "the target is not a directory");
+    if (!moves_directory && replaces_directory) return Error(Code::is_directory, "the target is a directory");
+    if (replaces_directory && replaced->record.children != 0)
+      return Error(Code::not_empty, "the target directory is not empty");
+  }
+
+  std::optional<Unlinked> out;
+  if (replaced != nullptr) {
+    set_.retarget(*target, moved->record.ino, source->type);
+    if (moves_directory) --target_parent->record.nlink;
+    out = drop_link(set_, *replaced, now);
+  } else {
+    TRY(set_.add_name(to_directory, to, moved->record.ino, source->type));
+    ++target_parent->record.children;
+  }
+  set_.remove_name(*source);
+  --source_parent->record.children;
+  if (moves_directory) {
+    --source_parent->record.nlink;
+    ++target_parent->record.nlink;
+    moved->record.parent = to_directory;
+  }
+  touch_inode(set_, *moved, now);
+  touch_directory(set_, *source_parent, now);
+  if (source_parent != target_parent) touch_directory(set_, *target_parent, now);
+  return out;
+}
+
+Result<> Tree::list(Ino directory, Cookie after, const std::function<bool(const ListItem&)>& take) {
+  for (;;) {
+    WorkingSet::Listing listing;
+    {
+      std::lock_guard lock(set_.mutex());
+      TRY(find_directory(set_, directory));
+      listing = TRY(set_.list(directory, after, kListChunk));
+    }
+    for (const Dirent& dirent : listing.entries) {
+      if (!take({.name = dirent.name, .ino = dirent.child, .type = dirent.type, .cookie = dirent.cookie})) return {};
+    }
+    if (listing.end) return {};
+    after = listing.reached;
+  }
+}
+
+// --- extended attributes --------------------------------------------------------------------------
+
+namespace {
+
+/// Attributes of a clean inode are not kept: the cache of inodes is bounded by their number.
+void release_xattrs(CachedInode& inode) {
+  if (inode.lru) inode.xattrs.reset();
+}
+
+size_t xattr_bytes(const Xattrs& xattrs) {
+  size_t total = 0;
+  for (const auto& [name, value] : xattrs) total += name.size() + value.size();
+  return total;
+}
+
+Error no_such_attribute() { return Error(Code::no_attribute, "no such attribute"); }
+
+}  // namespace
+
+Result<Bytes> Tree::get_xattr(Ino ino, const std::string& name) {
+  std::lock_guard lock(set_.mutex());
+  CachedInode* inode = TRY(set_.find(ino));
+  if ((inode->record.flags & kInodeHasXattrs) == 0) return no_such_attribute();
+  Xattrs* xattrs = TRY(set_.xattrs(*inode));
+  auto it = xattrs->find(name);
+  if (it == xattrs->end()) {
+    release_xattrs(*inode);
+    return no_such_attribute();
+  }
+  Bytes value = it->second;
+  release_xattrs(*inode);
+  return value;
+}
+
+Result<Xattrs> Tree::list_xattrs(Ino ino) {
+  std::lock_guard lock(set_.mutex());
+  CachedInode* inode = TRY(set_.find(ino));
+  if ((inode->record.flags & kInodeHasXattrs) == 0) return Xattrs();
+  Xattrs out = *TRY(set_.xattrs(*inode));
+  release_xattrs(*inode);
+  return out;
+}
+
+Result<> Tree::set_xattr(Ino ino, const std::string& name, ByteView value, XattrMode mode) {
+  if (name.empty() || name.size() > kXattrNameMax)
+    return Error(Code::out_of_range, "attribute names have 1 to 255 bytes");
+  if (value.size() > kXattrValueMax) return Error(Code::too_big, "attribute values have at most 65536 bytes");
+  std::unique_lock lock(set_.mutex());
+  TRY(set_.wait_for_room(lock));
+  CachedInode* inode = TRY(set_.find(ino));
+  Xattrs* xattrs = TRY(set_.xattrs(*inode));
+  auto it = xattrs->find(name);
+  if (mode == XattrMode::create && it != xattrs->end()) return Error(Code::exists, "the attribute exists");
+  if (mode == XattrMode::replace && it == xattrs->end()) return no_such_attribute();
+  const size_t before = it != xattrs->end() ? it->first.size() + it->second.size() : 0;
+  if (xattr_bytes(*xattrs) - before + name.size() + value.size() > kXattrTotalMax)
+    return Error(Code::no_space, "attributes of one file have at most 128 KiB together");
+
+  (*xattrs)[name] = Bytes(value.begin(), value.end());
+  inode->record.flags |= kInodeHasXattrs;
+  inode->record.ctime = set_.now();
+  set_.touch_xattrs(*inode);
+  return {};
+}
+
+Result<> Tree::remove_xattr(Ino ino, const std::string& name) {
+  std::lock_guard lock(set_.mutex());
+  CachedInode* inode = TRY(set_.find(ino));
+  if ((inode->record.flags & kInodeHasXattrs) == 0) return no_such_attribute();
+  Xattrs* xattrs = TRY(set_.xattrs(*inode));
+  if (xattrs->erase(name) == 0) {
+    release_xattrs(*inode);
+    return no_such_attribute();
+  }
+  if (xattrs->empty()) inode->record.flags &= ~kInodeHasXattrs;
+  inode->record.ctime = set_.now();
+  set_.touch_xattrs(*inode);
+  return {};
+}
+
+}  // namespace tain::store

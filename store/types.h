@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the store knows of an entry, as plain values: attributes, content, directory entries.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+
+namespace tain::store {
+
+inline constexpr uint32_t kBlockShift = 16;
+inline constexpr uint64_t kBlockSize = uint64_t{1} << kBlockShift;  // bytes of plaintext
+inline constexpr uint64_t kPageSize = 4096;  // unit of the journal's dirty map of a block
+inline constexpr uint32_t kMapFanout = 128;  // references in a map node
+inline constexpr uint32_t kRootFanout = 16;  // references in an inode record
+inline constexpr uint32_t kMapHeightMax = 4;
+inline constexpr uint64_t kFileSizeMax = uint64_t{1} << 46;  // bytes
+inline constexpr size_t kNameMax = 255;                      // bytes
+inline constexpr size_t kSymlinkMax = 4095;                  // bytes
+inline constexpr size_t kXattrNameMax = 255;                 // bytes
+inline constexpr size_t kXattrValueMax = 65536;              // bytes
+inline constexpr size_t kXattrTotalMax = 128 * 1024;         // bytes, names and values of one inode
+inline constexpr uint32_t kLinkMax = 1u << 30;
+inline constexpr size_t kParentsMax = 16;
+inline constexpr uint64_t kNoBlock = std::numeric_limits<uint64_t>::max();
+static_assert(kBlockSize / kPageSize == 16, "the dirty map of a block is a u16");
+// 16 slots of 128^4 blocks of 2^16 bytes = 2^48 ≥ kFileSizeMax.
+static_assert(kFileSizeMax <= (uint64_t{kRootFanout} << (7 * kMapHeightMax + kBlockShift)));
+
+/// Seconds and nanoseconds since the Unix epoch.
+struct Time {
+  int64_t seconds = 0;
+  uint32_t nanoseconds = 0;
+  auto operator<=>(const Time&) const = default;
+};
+
+/// Everything needed to find a block and to know that it is the right one.
+struct BlockRef {
+  BlockId id;
+  std::array<uint8_t, 24> nonce{};
+  std::array<uint8_t, 16> tag{};
+  uint32_t length = 0;  // bytes of plaintext; the rest of the block reads as zeros
+  bool operator==(const BlockRef&) const = default;
+};
+
+/// A list of references by slot; a missing slot is a hole. The root in an inode, or a map node.
+using RefList = std::map<uint8_t, BlockRef>;
+
+/// A file's bytes as last committed to the database.
+struct ContentRecord {
+  ContentId id;
+  uint64_t size = 0;       // bytes
+  uint64_t allocated = 0;  // bytes of plaintext in its data blocks, as last committed
+  uint8_t height = 0;
+  RefList root;
+  bool operator==(const ContentRecord&) const = default;
+};
+
+inline constexpr uint32_t kInodeHasXattrs = 1;
+
+/// The inode record (docs/format.md §6.1).
+struct Inode {
+  Ino ino{};
+  EntryId entry;
+  uint32_t mode = 0;  // st_mode: type and permission bits
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  uint32_t nlink = 0;
+  uint64_t rdev = 0;
+  Time atime, mtime, ctime, btime;
+  uint32_t flags = 0;
+  uint64_t children = 0;  // directories: number of entries, without . and ..
+  Ino parent{};           // directories: where .. leads
+  int64_t time_lock = 0;  // Unix seconds until which content is refused; 0 = none
+  Stamp attribute_stamp;
+  Stamp content_stamp;
+  std::vector<Dot> parents;  // content versions that this one replaces
+  std::string symlink;
+  ContentRecord content;
+
+  bool is_directory() const { return S_ISDIR(mode); }
+  bool is_regular() const { return S_ISREG(mode); }
+  bool is_symlink() const { return S_ISLNK(mode); }
+  bool operator==(const Inode&) const = default;
+};
+
+/// The directory entry record (docs/format.md §6.2).
+struct Dirent {
+  Ino directory{};
+  Cookie cookie{};
+  Ino child{};
+  uint8_t type = 0;  // DT_*
+  Stamp location_stamp;
+  std::string name;
+  bool operator==(const Dirent&) const = default;
+};
+
+using Xattrs = std::map<std::string, Bytes>;
+
+/// Attributes as a caller sees them: what stat() needs.
+struct Attr {
+  Ino ino{};
+  uint32_t mode = 0;
+  uint32_t nlink = 0;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  uint64_t rdev = 0;
+  uint64_t size = 0;    // bytes
+  uint64_t blocks = 0;  // units of 512 bytes, as st_blocks
+  Time atime, mtime, ctime, btime;
+};
+
+/// DT_* of a mode.
+inline uint8_t dirent_type(uint32_t mode) { return static_cast<uint8_t>((mode & S_IFMT) >> 12); }
+
+}  // namespace tain::store

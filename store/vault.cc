@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/vault.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "store/committer.h"
+#include "store/content.h"
+#include "store/header_file.h"
+#include "store/tree.h"
+
+namespace tain::store {
+namespace {
+
+std::string database_path(const std::string& directory) { return directory + "/data.mdb"; }
+std::string journal_path(const std::string& directory) { return directory + "/journal"; }
+
+uint64_t now_seconds() { return static_cast<uint64_t>(system_clock().wall_ns() / 1'000'000'000); }
+
+/// Serialises changes of the header between processes; the vault's own lock is a mount's for its whole life.
+Result<UniqueFd> lock_header(const std::string& directory) {
+  UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return errno_error(errno, "open " + directory);
+  if (::flock(fd.get(), LOCK_EX) != 0) return errno_error(errno, "lock " + directory);
+  return fd;
+}
+
+/// Makes `directory`, or accepts an empty one.
+Result<> make_directory(const std::string& directory) {
+  if (::mkdir(directory.c_str(), 0700) == 0) return {};
+  if (errno != EEXIST) return errno_error(errno, "make directory " + directory);
+  struct stat st {};
+  if (::stat(directory.c_str(), &st) != 0) return errno_error(errno, directory);
+  if (!S_ISDIR(st.st_mode)) return Error(Code::not_directory, directory + " is not a directory");
+  DIR* dir = ::opendir(directory.c_str());
+  if (dir == nullptr) return errno_error(errno, "open " + directory);
+  bool empty = true;
+  while (const dirent* entry = ::readdir(dir)) {  // NOLINT(concurrency-mt-unsafe): our own DIR
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") empty = false;
+  }
+  ::closedir(dir);
+  if (!empty)
+    return Error(Code::not_empty, directory + " is not empty").hint("name a new or an empty directory for the vault");
+  if (::chmod(directory.c_str(), 0700) != 0) return errno_error(errno, "change mode of " + directory);
+  return {};
+}
+
+Result<> write_first_commit(Env& env, const Cipher& cipher, const CreateOptions& options) {
+  Database database(env, cipher, 0);
+  State state;
+  state.journal_chain = random_array<32>();
+  state.device = random_array<16>();
+  state.commit_id = random_array<16>();
+  Batch batch = TRY(Batch::begin(database, state));
+
+  const int64_t wall_ns = system_clock().wall_ns();
+  const Time now{.seconds = wall_ns / 1'000'000'000, .nanoseconds = static_cast<uint32_t>(wall_ns % 1'000'000'000)};
+  Inode root;
+  root.ino = kRootIno;
+  root.parent = kRootIno;
+  root.entry.bytes = random_array<16>();
+  root.content.id.bytes = random_array<16>();
+  root.mode = S_IFDIR | 0700;
+  root.nlink = 2;
+  root.uid = options.root_uid;
+  root.gid = options.root_gid;
+  root.atime = root.mtime = root.ctime = root.btime = now;
+  TRY(batch.put_record(Table::inodes, ino_key(kRootIno), Kind::inode, kInodeSchema, encode_inode(root), true));
+  TRY(std::move(batch).commit(state));
+  return {};
+}
+
+/// Takes away what an unsuccessful create() left, so that it can be tried again.
+void remove_partial_vault(const std::string& directory) {
+  for (const char* name : {"/header", "/header.bak", "/data.mdb", "/data.mdb-lock", "/journal", "/header.new",
+                           "/header.bak.new"})
+    ::unlink((directory + name).c_str());
+}
+
+VaultInfo info_of(const std::string& directory, const LoadedHeader& loaded) {
+  VaultInfo info;
+  info.directory = directory;
+  info.id = loaded.header.vault;
+  info.suite = loaded.header.suite;
+  info.epoch = loaded.header.epoch;
+  info.header_sequence = loaded.header.sequence;
+  info.slot_count = loaded.header.slots.size();
+  for (const KeySlot& slot : loaded.header.slots) {
+    if (slot.type != SlotType::password) continue;
+    info.kdf = slot.cost;
+    break;
+  }
+  info.copy_used = loaded.copy_used;
+  return info;
+}
+
+}  // namespace
+
+struct Vault::Impl {
+  VaultInfo info;
+  OpenOptions options;
+  VaultLock lock;
+  Cipher cipher;
+  std::unique_ptr<Env> env;
+  std::unique_ptr<Database> database;
+  std::unique_ptr<Journal> journal;
+  std::unique_ptr<WorkingSet> set;
+  std::unique_ptr<Tree> tree;
+  std::unique_ptr<Content> content;
+  std::unique_ptr<Committer> committer;
+  bool closed = false;
+
+  Impl(VaultInfo vault_info, const OpenOptions& open_options, VaultLock vault_lock, const MasterKey& master)
+      : info(std::move(vault_info)),
+        options(open_options),
+        lock(std::move(vault_lock)),
+        cipher(master, info.id, info.epoch) {}
+
+  void warn(const std::string& message) const {
+    if (options.warn) options.warn(message);
+  }
+
+  Result<> start() {
+    // A device without the cipher keeps the vault usable: it writes the other one.
+    Suite suite = info.suite;
+    if (!suite_available(suite)) {
+      suite = Suite::xchacha20_poly1305;
+      warn("this processor lacks AES instructions: new content is sealed with " + std::string(suite_name(suite)) +
+           ", and files sealed with aes-256-gcm cannot be read on this machine");
+    }
+    env = TRY(Env::open(database_path(info.directory), {.map_size_bytes = options.map_size_bytes, .create = false}));
+    database = std::make_unique<Database>(*env, cipher, options.cache_max_bytes);
+    State state;
+    {
+      ReadTxn txn = TRY(ReadTxn::begin(*env));
+      state = TRY(database->load_state(txn));
+    }
+    journal = TRY(Journal::open(journal_path(info.directory), cipher));
+    Clock& clock = options.clock != nullptr ? *options.clock : system_clock();
+    set = std::make_unique<WorkingSet>(*database, clock,
+                                       WorkingSet::Limits{.pending_max_bytes = options.pending_max_bytes}, random_u64(),
+                                       state);
+    tree = std::make_unique<Tree>(*set);
+    content = std::make_unique<Content>(*set);
+    committer = std::make_unique<Committer>(*set, *journal, suite, state);
+    TRY(replay(state));
+    if (options.read_only) return {};
+    TRY(committer->commit());
+    TRY(reap_orphans());
+    if (options.committer_thread) committer->start();
+    return {};
+  }
+
+  Result<> replay(const State& state) {
+    auto report = TRY(journal->replay({.sequence = state.journal_sequence, .chain = state.journal_chain},
+                                      [&](ByteView payload) -> Result<> {
+                                        std::lock_guard guard(set->mutex());
+                                        return set->replay_frame(payload);
+                                      }));
+    if (!report.damaged) return {};
+    const std::string kept = journal_path(info.directory) + ".damaged-" + std::to_string(now_seconds());
+    const Bytes copy = TRY(read_file(journal_path(info.directory), kJournalSize * 2));
+    if (!options.read_only) TRY(replace_file(kept, copy));
+    warn("the journal is damaged: changes of the last seconds before the last lock may be missing; it is kept as " + kept);
+    return {};
+  }
+
+  /// Files that had no name left but were still in use when the vault was last closed.
+  Result<> reap_orphans() {
+    std::vector<Ino> orphans;
+    {
+      ReadTxn txn = TRY(ReadTxn::begin(*env));
+      orphans = TRY(database->load_orphans(txn));
+    }
+    for (Ino ino : orphans) TRY(tree->reap(ino));
+    return committer->commit();
+  }
+
+  Result<> close() {
+    if (closed) return {};
+    if (!options.read_only) {
+      TRY(committer->commit());
+      committer->stop();
+      TRY(committer->commit());
+    }
+    closed = true;
+    return {};
+  }
+};
+
+Result<> Vault::create(const std::string& directory, const CreateOptions& options, const Secret& password) {
+  TRY(check_password(password.view()));
+  const Suite suite = options.suite.value_or(suite_available(Suite::aes_256_gcm) ? Suite::aes_256_gcm
+                                                                                 : Suite::xchacha20_poly1305);
+  if (!suite_available(suite))
+    return Error(Code::suite_missing, "this processor has no instructions for " + std::string(suite_name(suite)))
+        .hint("choose --cipher xchacha20-poly1305");
+  TRY(make_directory(directory));
+
+  auto filled = [&]() -> Result<> {
+    NewHeader made = TRY(make_header(password, suite, options.kdf, now_seconds()));
+    Cipher cipher(made.master, made.header.vault, made.header.epoch);
+    {
+      auto env = TRY(Env::open(database_path(directory), {.map_size_bytes = 0, .create = true}));
+      TRY(write_first_commit(*env, cipher, options));
+    }
+    TRY(Journal::create(journal_path(directory)));
+    // The header last: without it this is no vault, so a crash on the way leaves nothing half-made.
+    return save_header(directory, encode_header(made.header, cipher));
+  }();
+  if (!filled.ok()) remove_partial_vault(directory);
+  return filled;
+}
+
+Result<VaultInfo> Vault::inspect(const std::string& directory) {
+  const std::string path = TRY(canonical_path(directory));
+  return info_of(path, TRY(load_header(path)));
+}
+
+Result<std::optional<Holder>> Vault::holder(const std::string& directory) { return VaultLock::holder(directory); }
+
+Result<std::unique_ptr<Vault>> Vault::open(const std::string& directory, const OpenOptions& options,
+                                           const Secret& password) {
+  TRY(check_password(password.view()));
+  const std::string path = TRY(canonical_path(directory));
+  LoadedHeader loaded = TRY(load_header(path));
+  VaultLock lock = TRY(VaultLock::take(path, options.mountpoint));
+  Unlocked unlocked = TRY(unlock(loaded.header, loaded.bytes, password));
+
+  auto impl = std::make_unique<Impl>(info_of(path, loaded), options, std::move(lock), unlocked.master);
+  if (loaded.copies_differ) {
+    impl->warn(loaded.complaint);
+    if (!options.read_only) {
+      UniqueFd header_lock = TRY(lock_header(path));
+      const LoadedHeader current = TRY(load_header(path));
+      TRY(repair_header(path, current));
+    }
+  }
+  TRY(impl->start());
+  return std::unique_ptr<Vault>(new Vault(std::move(impl)));
+}
+
+Result<> Vault::change_password(const std::string& directory, const Secret& old_password, const Secret& new_password,
+                                const KdfCost& cost) {
+  TRY(check_password(old_password.view()));
+  TRY(check_password(new_password.view()));
+  TRY(check_kdf_cost(cost));
+  const std::string path = TRY(canonical_path(directory));
+  UniqueFd header_lock = TRY(lock_header(path));
+  LoadedHeader loaded = TRY(load_header(path));
+  Unlocked unlocked = TRY(unlock(loaded.header, loaded.bytes, old_password));
+
+  Header header = loaded.header;
+  ++header.sequence;
+  header.previous = hash256(loaded.bytes);
+  header.slots[unlocked.slot] = TRY(make_password_slot(header, unlocked.master, new_password, cost, now_seconds()));
+  Cipher cipher(unlocked.master, header.vault, header.epoch);
+  const Bytes bytes = encode_header(header, cipher);
+
+  // Prove the new way in before the old one goes: the very bytes, through the code that will read them.
+  Header decoded = TRY(decode_header(bytes));
+  Unlocked proof = TRY(unlock(decoded, bytes, new_password));
+  if (!proof.master.secret.equals(unlocked.master.secret))
+    return Error(Code::corrupt, "the new key slot does not open the vault; nothing was changed");
+  return save_header(path, bytes);
+}
+
+Vault::Vault(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Vault::~Vault() {
+  // Whoever wants to know whether the last changes were written calls close() first.
+  static_cast<void>(impl_->close().ok());
+}
+
+Tree& Vault::tree() { return *impl_->tree; }
+Content& Vault::content() { return *impl_->content; }
+const VaultInfo& Vault::info() const { return impl_->info; }
+bool Vault::read_only() const { return impl_->options.read_only; }
+
+Result<> Vault::sync() { return impl_->options.read_only ? Result<>() : impl_->committer->commit(); }
+Result<> Vault::fsync(Ino ino) { return impl_->options.read_only ? Result<>() : impl_->committer->fsync(ino); }
+Result<> Vault::close() { return impl_->close(); }
+
+VaultStats Vault::stats() const {
+  VaultStats stats;
+  const State state = impl_->committer->state();
+  stats.entries = state.sets[static_cast<size_t>(Table::inodes)].count - 1;
+  stats.content_bytes = state.content_bytes;
+  stats.store_bytes = impl_->env->used_bytes();
+  stats.commits = state.commit_number;
+  stats.journal_frames = impl_->committer->journal_frames();
+  std::lock_guard lock(impl_->set->mutex());
+  stats.pending_bytes = impl_->set->pending_bytes();
+  return stats;
+}
+
+}  // namespace tain::store

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// An open vault: the door to everything in store/.
+//
+// Opening takes the vault's lock, unlocks the header, opens the database, replays the journal and
+// starts the committer. Closing commits everything and wipes the keys. LMDB forbids use across
+// fork(), so a daemon forks first and opens afterwards.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "store/cipher.h"
+#include "store/kdf.h"
+#include "store/types.h"
+#include "store/vault_lock.h"
+
+namespace tain::store {
+
+class Tree;
+class Content;
+
+struct CreateOptions {
+  std::optional<Suite> suite;  // none: AES-256-GCM where the CPU has it, else XChaCha20-Poly1305
+  KdfCost kdf = kKdfDefault;
+  uint32_t root_uid = 0;  // owner of the root directory
+  uint32_t root_gid = 0;
+};
+
+struct OpenOptions {
+  bool read_only = false;
+  /// Text after the pid in the lock file: where the vault is mounted. May be empty.
+  std::string mountpoint;
+  /// Told about things a person should know, one line each (a damaged header copy was replaced, …).
+  std::function<void(const std::string&)> warn;
+  uint64_t map_size_bytes = 0;         // 0: a default that no vault reaches
+  uint64_t pending_max_bytes = uint64_t{64} << 20;  // of changed data kept in memory
+  uint64_t cache_max_bytes = uint64_t{32} << 20;    // of clean blocks, map nodes and inodes
+  bool committer_thread = true;        // tests may drive commits by hand with sync()
+  Clock* clock = nullptr;              // not owned; null: the system's
+};
+
+/// What anybody may learn of a vault without a password.
+struct VaultInfo {
+  std::string directory;  // absolute
+  VaultId id;
+  Suite suite = Suite::aes_256_gcm;
+  uint32_t epoch = 0;
+  uint64_t header_sequence = 0;
+  size_t slot_count = 0;
+  KdfCost kdf;            // of the first password slot
+  bool copy_used = false; // the first header copy was damaged, the second one served
+};
+
+struct VaultStats {
+  uint64_t entries = 0;        // inodes, without the root
+  uint64_t content_bytes = 0;  // sum of file sizes
+  uint64_t store_bytes = 0;    // size of the database file
+  uint64_t pending_bytes = 0;
+  uint64_t commits = 0;
+  uint64_t journal_frames = 0;
+};
+
+class Vault {
+ public:
+  /// Makes a vault in `directory`, which must not exist or be empty; parent directories must exist.
+  /// Errors: exists/not_empty (a foreign directory), empty_password, invalid_argument, suite_missing, io, no_space.
+  static Result<> create(const std::string& directory, const CreateOptions& options, const Secret& password);
+
+  /// Reads and checks the header only. Errors: not_a_vault, header_damaged, format_too_new, io.
+  static Result<VaultInfo> inspect(const std::string& directory);
+  /// The process that has the vault open, if any.
+  static Result<std::optional<Holder>> holder(const std::string& directory);
+
+  /// Errors: those of inspect, in_use, wrong_password, empty_password, suite_missing, corrupt, io, no_space.
+  static Result<std::unique_ptr<Vault>> open(const std::string& directory, const OpenOptions& options,
+                                             const Secret& password);
+  /// Rewraps the master key: the slot that `old_password` opens is replaced. Data is not touched.
+  /// The vault need not be open; it may be mounted. Errors as open.
+  static Result<> change_password(const std::string& directory, const Secret& old_password,
+                                  const Secret& new_password, const KdfCost& cost);
+
+  /// Closes: commits, and reports nothing; call close() to learn of failures.
+  ~Vault();
+  Vault(const Vault&) = delete;
+  Vault& operator=(const Vault&) = delete;
+
+  Tree& tree();
+  Content& content();
+  const VaultInfo& info() const;
+  bool read_only() const;
+
+  /// Makes every change up to now durable in the database. Threads: any.
+  Result<> sync();
+  /// Makes every change to `ino` up to now durable (journal or database). Threads: any.
+  Result<> fsync(Ino ino);
+  /// Commits everything and stops the committer. After an error the vault is still open.
+  Result<> close();
+  VaultStats stats() const;
+
+ private:
+  struct Impl;
+  explicit Vault(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tain::store

@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/working_set.h"
+
+#include <chrono>
+
+#include "base/check.h"
+#include "base/secret.h"
+
+namespace tain::store {
+namespace {
+
+// What a pending inode and directory entry count for, in bytes of memory, besides content.
+constexpr int64_t kInodeCost = 768;
+constexpr int64_t kDirentCost = 384;
+// What they add to a journal frame, about.
+constexpr uint64_t kInodeFrameCost = 320;
+constexpr uint64_t kDirentFrameCost = 128;
+constexpr std::chrono::milliseconds kCommitDelay{1000};
+constexpr unsigned kCollisionsMax = 16;
+
+template <class T>
+int64_t as_signed(T value) {
+  return static_cast<int64_t>(value);
+}
+
+}  // namespace
+
+WorkingSet::WorkingSet(Database& database, Clock& clock, const Limits& limits, uint64_t writer, const State& state)
+    : database_(database),
+      clock_(clock),
+      limits_(limits),
+      writer_(writer),
+      next_ino_(state.next_ino),
+      hlc_(state.hlc) {}
+
+Time WorkingSet::now() const {
+  const int64_t ns = clock_.wall_ns();
+  int64_t seconds = ns / 1'000'000'000;
+  int64_t rest = ns % 1'000'000'000;
+  if (rest < 0) {
+    rest += 1'000'000'000;
+    --seconds;
+  }
+  return {.seconds = seconds, .nanoseconds = static_cast<uint32_t>(rest)};
+}
+
+Stamp WorkingSet::next_stamp() {
+  const auto now_ms = static_cast<uint64_t>(clock_.wall_ns() / 1'000'000);
+  hlc_ = std::max(hlc_ + 1, now_ms << 16);
+  return {.dot = {.writer = writer_, .counter = ++stamp_counter_}, .hlc = hlc_};
+}
+
+void WorkingSet::account(int64_t bytes) {
+  pending_bytes_ += bytes;
+  if (bytes > 0 && pending_bytes() > limits_.pending_max_bytes / 2) work_.notify_all();
+}
+
+// --- inodes ---------------------------------------------------------------------------------------
+
+Result<CachedInode*> WorkingSet::find(Ino ino) {
+  auto it = inodes_.find(raw(ino));
+  if (it != inodes_.end()) {
+    CachedInode& cached = *it->second;
+    if (cached.deleted) return Error(Code::not_found, "inode " + std::to_string(raw(ino)) + " was removed");
+    if (cached.lru) clean_order_.splice(clean_order_.begin(), clean_order_, *cached.lru);
+    return &cached;
+  }
+  ReadTxn txn = TRY(ReadTxn::begin(database_.env()));
+  auto loaded = TRY(database_.load_inode(txn, ino));
+  if (!loaded.has_value()) return Error(Code::not_found, "inode " + std::to_string(raw(ino)) + " does not exist");
+  auto cached = std::make_unique<CachedInode>();
+  cached->record = std::move(*loaded);
+  cached->in_database = true;
+  cached->orphan_in_database = cached->record.nlink == 0;
+  cached->committed_size = cached->record.content.size;
+  clean_order_.push_front(ino);
+  cached->lru = clean_order_.begin();
+  CachedInode* out = cached.get();
+  inodes_.emplace(raw(ino), std::move(cached));
+  evict();
+  return out;
+}
+
+void WorkingSet::evict() {
+  while (clean_order_.size() > limits_.clean_inodes_max) {
+    inodes_.erase(raw(clean_order_.back()));
+    clean_order_.pop_back();
+  }
+}
+
+CachedInode& WorkingSet::create(Inode record) {
+  record.ino = Ino{next_ino_++};
+  fill_random(record.entry.bytes);
+  fill_random(record.content.id.bytes);
+  auto owned = std::make_unique<CachedInode>();
+  CachedInode& cached = *owned;
+  cached.record = std::move(record);
+  inodes_.emplace(raw(cached.record.ino), std::move(owned));
+  touch(cached, true);
+  cached.created_at = cached.changed_at;
+  return cached;
+}
+
+void WorkingSet::mark_dirty(CachedInode& inode) {
+  if (is_committed(inode.changed_at)) {
+    account(kInodeCost);
+    if (inode.lru) {
+      clean_order_.erase(*inode.lru);
+      inode.lru.reset();
+    }
+  }
+  // Not in the list of changes since the last freeze yet?
+  if (is_committed(inode.changed_at) || inode.changed_at <= frozen_tick_) dirty_inodes_.push_back(inode.record.ino);
+  if (is_framed(inode.changed_at)) {
+    unjournaled_inodes_.push_back(inode.record.ino);
+    unjournaled_bytes_ += kInodeFrameCost;
+  }
+  inode.changed_at = ++tick_;
+}
+
+void WorkingSet::touch(CachedInode& inode, bool content) {
+  mark_dirty(inode);
+  inode.attributes_changed = true;
+  if (content) inode.content_changed = true;
+}
+
+void WorkingSet::touch_xattrs(CachedInode& inode) {
+  touch(inode);
+  inode.xattrs_changed_at = inode.changed_at;
+}
+
+Result<Xattrs*> WorkingSet::xattrs(CachedInode& inode) {
+  if (!inode.xattrs.has_value()) {
+    Xattrs loaded;
+    if ((inode.record.flags & kInodeHasXattrs) != 0 && inode.in_database) {
+      ReadTxn txn = TRY(ReadTxn::begin(database_.env()));
+      loaded = TRY(database_.load_xattrs(txn, inode.record.ino));
+    }
+    inode.xattrs = std::move(loaded);
+  }
+  return &*inode.xattrs;
+}
+
+void WorkingSet::remove(CachedInode& inode) {
+  for (const auto& [index, block] : inode.blocks)
+    if (block.data != nullptr) account(-as_signed(block.data->size()));
+  inode.blocks.clear();
+  inode.xattrs.reset();
+  const bool seen_elsewhere = inode.in_database || is_framed(inode.created_at) || inode.created_at <= frozen_tick_;
+  if (!seen_elsewhere) {
+    forget(inode);  // neither database, journal nor the commit under way knows of it
+    return;
+  }
+  inode.deleted = true;
+  mark_dirty(inode);
+}
+
+void WorkingSet::forget(CachedInode& inode) {
+  if (inode.lru) clean_order_.erase(*inode.lru);
+  else account(-kInodeCost);
+  inodes_.erase(raw(inode.record.ino));
+}
+
+Attr WorkingSet::attributes(const CachedInode& inode) const {
+  const Inode& record = inode.record;
+  Attr attr;
+  attr.ino = record.ino;
+  attr.mode = record.mode;
+  attr.nlink = record.nlink;
+  attr.uid = record.uid;
+  attr.gid = record.gid;
+  attr.rdev = record.rdev;
+  attr.atime = record.atime;
+  attr.mtime = record.mtime;
+  attr.ctime = record.ctime;
+  attr.btime = record.btime;
+  if (record.is_regular()) {
+    attr.size = record.content.size;
+    // Pending blocks may lie over committed ones, so this is an upper bound until the next commit.
+    uint64_t bytes = committed_visible(inode, 0) ? record.content.allocated : 0;
+    for (const auto& [index, block] : inode.blocks)
+      if (block.data != nullptr) bytes += block.data->size();
+    attr.blocks = (std::min(bytes, attr.size) + 511) / 512;
+  } else if (record.is_symlink()) {
+    attr.size = record.symlink.size();
+  } else if (record.is_directory()) {
+    attr.size = 4096;
+    attr.blocks = 8;
+  }
+  return attr;
+}
+
+// --- directory entries ----------------------------------------------------------------------------
+
+Result<std::optional<Dirent>> WorkingSet::find_name(Ino directory, std::string_view name) {
+  const uint64_t hash = database_.cipher().name_hash(directory, name);
+  const DirentKey first{raw(directory), hash};
+  const DirentKey last{raw(directory), hash | (kCollisionsMax - 1)};
+  bool overlaid = false;
+  for (auto it = dirents_.lower_bound(first); it != dirents_.end() && it->first <= last; ++it) {
+    overlaid = true;
+    if (!it->second.removed && it->second.dirent.name == name) return std::optional<Dirent>(it->second.dirent);
+  }
+  auto parent = inodes_.find(raw(directory));
+  if (parent != inodes_.end() && !parent->second->in_database) return std::optional<Dirent>();
+
+  ReadTxn txn = TRY(ReadTxn::begin(database_.env()));
+  auto stored = TRY(database_.load_dirents(txn, directory, Cookie{first.second}, Cookie{last.second}, kCollisionsMax));
+  for (Dirent& dirent : stored) {
+    if (dirent.name != name) continue;
+    if (overlaid && dirents_.contains({raw(directory), raw(dirent.cookie)})) continue;
+    return std::optional<Dirent>(std::move(dirent));
+  }
+  return std::optional<Dirent>();
+}
+
+PendingDirent& WorkingSet::set_dirent(Dirent dirent, bool removed) {
+  const DirentKey key{raw(dirent.directory), raw(dirent.cookie)};
+  auto [it, inserted] = dirents_.try_emplace(key);
+  PendingDirent& pending = it->second;
+  if (inserted) account(kDirentCost);
+  if (inserted || is_framed(pending.changed_at)) {
+    unjournaled_dirents_.push_back(key);
+    unjournaled_bytes_ += kDirentFrameCost + dirent.name.size();
+  }
+  if (!removed) dirent.location_stamp = next_stamp();
+  pending.dirent = std::move(dirent);
+  pending.removed = removed;
+  pending.changed_at = ++tick_;
+  return pending;
+}
+
+Result<> WorkingSet::add_name(Ino directory, std::string_view name, Ino child, uint8_t type) {
+  const uint64_t hash = database_.cipher().name_hash(directory, name);
+  std::array<bool, kCollisionsMax> taken{};
+  auto parent = inodes_.find(raw(directory));
+  if (parent == inodes_.end() || parent->second->in_database) {
+    ReadTxn txn = TRY(ReadTxn::begin(database_.env()));
+    for (const Dirent& dirent :
+         TRY(database_.load_dirents(txn, directory, Cookie{hash}, Cookie{hash | (kCollisionsMax - 1)}, kCollisionsMax)))
+      taken[raw(dirent.cookie) - hash] = true;
+  }
+  for (auto it = dirents_.lower_bound({raw(directory), hash});
+       it != dirents_.end() && it->first <= DirentKey{raw(directory), hash | (kCollisionsMax - 1)}; ++it)
+    taken[it->first.second - hash] = !it->second.removed;
+  const auto free = std::find(taken.begin(), taken.end(), false);
+  if (free == taken.end()) return Error(Code::no_space, "too many names with one hash in this directory");
+  const uint64_t cookie = hash + static_cast<uint64_t>(free - taken.begin());
+  set_dirent({.directory = directory,
+              .cookie = Cookie{cookie},
+              .child = child,
+              .type = type,
+              .location_stamp = {},
+              .name = std::string(name)},
+             false);
+  return {};
+}
+
+void WorkingSet::retarget(Dirent dirent, Ino child, uint8_t type) {
+  dirent.child = child;
+  dirent.type = type;
+  set_dirent(std::move(dirent), false);
+}
+
+void WorkingSet::remove_name(const Dirent& dirent) { set_dirent(dirent, true); }
+
+Result<WorkingSet::Listing> WorkingSet::list(Ino directory, Cookie after, size_t limit) {
+  Listing out;
+  out.end = true;
+  out.reached = Cookie{kNoBlock};
+  std::vector<Dirent> stored;
+  auto parent = inodes_.find(raw(directory));
+  if (raw(after) == kNoBlock) return out;
+  const uint64_t from = raw(after) + 1;
+  if (parent == inodes_.end() || parent->second->in_database) {
+    ReadTxn txn = TRY(ReadTxn::begin(database_.env()));
+    stored = TRY(database_.load_dirents(txn, directory, Cookie{from}, Cookie{kNoBlock}, limit));
+    if (stored.size() == limit) {
+      out.reached = stored.back().cookie;
+      out.end = false;
+    }
+  }
+  // Merge with what is pending up to the last stored entry read; pending wins.
+  auto pending = dirents_.lower_bound({raw(directory), from});
+  const auto last = DirentKey{raw(directory), raw(out.reached)};
+  size_t i = 0;
+  auto more_pending = [&] { return pending != dirents_.end() && pending->first <= last; };
+  while (i < stored.size() || more_pending()) {
+    if (out.entries.size() >= 2 * limit) {  // a huge pending directory: stop between two cookies
+      out.reached = out.entries.back().cookie;
+      out.end = false;
+      return out;
+    }
+    if (more_pending() && (i == stored.size() || pending->first.second <= raw(stored[i].cookie))) {
+      if (i < stored.size() && pending->first.second == raw(stored[i].cookie)) ++i;
+      if (!pending->second.removed) out.entries.push_back(pending->second.dirent);
+      ++pending;
+    } else {
+      out.entries.push_back(std::move(stored[i++]));
+    }
+  }
+  return out;
+}
+
+// --- content --------------------------------------------------------------------------------------
+
+PendingBlock& WorkingSet::writable_block(CachedInode& inode, uint64_t index) {
+  PendingBlock& block = inode.blocks[index];
+  if (block.data == nullptr) {
+    block.data = std::make_shared<Bytes>();
+  } else if (block.data.use_count() > 1) {
+    block.data = std::make_shared<Bytes>(*block.data);  // the commit under way keeps the old bytes
+  }
+  return block;
+}
+
+void WorkingSet::block_changed(PendingBlock& block, size_t begin, size_t end, size_t size_before) {
+  account(as_signed(block.data->size()) - as_signed(size_before));
+  block.changed_at = tick_;
+  for (size_t page = begin / kPageSize; page * kPageSize < end; ++page) {
+    const auto bit = static_cast<uint16_t>(1u << page);
+    if ((block.unjournaled & bit) == 0) unjournaled_bytes_ += kPageSize;
+    block.unjournaled |= bit;
+  }
+}
+
+void WorkingSet::punch_block(CachedInode& inode, uint64_t index) {
+  PendingBlock& block = inode.blocks[index];
+  if (block.data != nullptr) account(-as_signed(block.data->size()));
+  block.data.reset();
+  block.unjournaled = 0xffff;
+  block.changed_at = tick_;
+}
+
+void WorkingSet::drop_blocks_from(CachedInode& inode, uint64_t index) {
+  for (auto it = inode.blocks.lower_bound(index); it != inode.blocks.end(); it = inode.blocks.erase(it))
+    if (it->second.data != nullptr) account(-as_signed(it->second.data->size()));
+  inode.floor = std::min(inode.floor, index);
+  inode.journal_floor = std::min(inode.journal_floor, index);
+  ++inode.map_version;
+}
+
+// --- durability -----------------------------------------------------------------------------------
+
+Frozen WorkingSet::freeze() {
+  CHECK(frozen_tick_ == 0);
+  Frozen out;
+  out.tick = tick_;
+  frozen_tick_ = tick_;
+  std::vector<Ino> dirty = std::exchange(dirty_inodes_, {});
+  std::sort(dirty.begin(), dirty.end());
+  dirty.erase(std::unique(dirty.begin(), dirty.end()), dirty.end());
+  for (Ino ino : dirty) {
+    auto it = inodes_.find(raw(ino));
+    if (it == inodes_.end() || is_committed(it->second->changed_at)) continue;
+    CachedInode& inode = *it->second;
+    if (inode.deleted) {
+      out.removed.push_back({inode.record});
+      if (inode.in_database) out.content_bytes_delta -= as_signed(inode.committed_size);
+      continue;
+    }
+    if (inode.attributes_changed) inode.record.attribute_stamp = next_stamp();
+    if (inode.content_changed) {
+      const Dot before = inode.record.content_stamp.dot;
+      inode.record.parents.clear();
+      if (before != Dot{}) inode.record.parents.push_back(before);
+      inode.record.content_stamp = next_stamp();
+    }
+    inode.attributes_changed = inode.content_changed = false;
+    inode.frozen_floor = std::exchange(inode.floor, kNoBlock);
+    inode.frozen_journal_floor = std::exchange(inode.journal_floor, kNoBlock);
+
+    Frozen::File file{.inode = inode.record,
+                      .fresh = !inode.in_database,
+                      .orphan_in_database = inode.orphan_in_database,
+                      .floor = inode.frozen_floor,
+                      .blocks = {},
+                      .xattrs = std::nullopt};
+    file.blocks.reserve(inode.blocks.size());
+    for (const auto& [index, block] : inode.blocks) file.blocks.push_back({index, block.data});
+    if (!is_committed(inode.xattrs_changed_at)) file.xattrs = inode.xattrs;
+    out.content_bytes_delta += as_signed(inode.record.content.size) - as_signed(inode.committed_size);
+    out.files.push_back(std::move(file));
+  }
+  out.dirents.reserve(dirents_.size());
+  for (const auto& [key, pending] : dirents_) out.dirents.emplace_back(pending.dirent, pending.removed);
+  out.next_ino = next_ino_;
+  out.hlc = hlc_;
+  frozen_unjournaled_bytes_ = unjournaled_bytes_;
+  return out;
+}
+
+void WorkingSet::make_clean(CachedInode& inode) {
+  account(-kInodeCost);
+  inode.xattrs.reset();  // loaded again on demand: the cache of clean inodes is bounded by their number
+  clean_order_.push_front(inode.record.ino);
+  inode.lru = clean_order_.begin();
+}
+
+void WorkingSet::finish(Frozen frozen, const std::vector<CommittedMap>& maps) {
+  CHECK(frozen_tick_ == frozen.tick);
+  frozen_tick_ = 0;
+  committed_tick_ = frozen.tick;
+  CHECK(maps.size() == frozen.files.size());
+  for (size_t i = 0; i < maps.size(); ++i) {
+    auto it = inodes_.find(raw(maps[i].ino));
+    CHECK(it != inodes_.end());  // pending inodes are never evicted, and removed ones stay until committed
+    CachedInode& inode = *it->second;
+    ContentRecord& content = inode.record.content;
+    content.root = maps[i].content.root;
+    content.height = maps[i].content.height;
+    content.allocated = maps[i].content.allocated;
+    ++inode.map_version;
+    inode.in_database = true;
+    inode.orphan_in_database = frozen.files[i].inode.nlink == 0;
+    inode.committed_size = frozen.files[i].inode.content.size;
+    inode.frozen_floor = inode.frozen_journal_floor = kNoBlock;
+    for (const Frozen::Block& block : frozen.files[i].blocks) {
+      auto pending = inode.blocks.find(block.index);
+      if (pending == inode.blocks.end() || pending->second.changed_at > frozen.tick) continue;
+      if (pending->second.data != nullptr) account(-as_signed(pending->second.data->size()));
+      inode.blocks.erase(pending);
+    }
+    if (inode.changed_at <= frozen.tick) make_clean(inode);
+  }
+  for (const Frozen::Removed& removed : frozen.removed) {
+    auto it = inodes_.find(raw(removed.inode.ino));
+    if (it != inodes_.end() && it->second->changed_at <= frozen.tick) forget(*it->second);
+  }
+  for (const auto& [dirent, was_removed] : frozen.dirents) {
+    auto it = dirents_.find({raw(dirent.directory), raw(dirent.cookie)});
+    if (it == dirents_.end() || it->second.changed_at > frozen.tick) continue;
+    dirents_.erase(it);
+    account(-kDirentCost);
+  }
+  evict();
+  // The journal need not have what the database has.
+  unjournaled_bytes_ -= std::min(unjournaled_bytes_, std::exchange(frozen_unjournaled_bytes_, 0));
+  std::erase_if(unjournaled_inodes_, [&](Ino ino) {
+    auto it = inodes_.find(raw(ino));
+    return it == inodes_.end() || is_framed(it->second->changed_at);
+  });
+  std::erase_if(unjournaled_dirents_, [&](const DirentKey& key) {
+    auto it = dirents_.find(key);
+    return it == dirents_.end() || is_framed(it->second.changed_at);
+  });
+}
+
+void WorkingSet::thaw(Frozen frozen) {
+  CHECK(frozen_tick_ == frozen.tick);
+  frozen_tick_ = 0;
+  frozen_unjournaled_bytes_ = 0;
+  for (const Frozen::File& file : frozen.files) {
+    CachedInode& inode = *inodes_.at(raw(file.inode.ino));
+    inode.floor = std::min(inode.floor, std::exchange(inode.frozen_floor, kNoBlock));
+    inode.journal_floor = std::min(inode.journal_floor, std::exchange(inode.frozen_journal_floor, kNoBlock));
+    inode.attributes_changed = true;
+    dirty_inodes_.push_back(file.inode.ino);
+  }
+  for (const Frozen::Removed& removed : frozen.removed) dirty_inodes_.push_back(removed.inode.ino);
+}
+
+// --- the committer's side -------------------------------------------------------------------------
+
+Result<> WorkingSet::wait_for_room(std::unique_lock<std::mutex>& lock) {
+  while (committer_running_ && pending_bytes() > limits_.pending_max_bytes) {
+    if (commit_error_.has_value()) return *commit_error_;
+    work_.notify_all();
+    room_.wait(lock);
+  }
+  return {};
+}
+
+void WorkingSet::wait_for_work(std::unique_lock<std::mutex>& lock, const bool& stop) {
+  work_.wait(lock, [&] { return stop || tick_ > committed_tick_; });
+  work_.wait_for(lock, kCommitDelay, [&] {
+    return stop || (pending_bytes() > limits_.pending_max_bytes / 2 && !commit_error_.has_value());
+  });
+}
+
+void WorkingSet::commit_ended(const Result<>& result) {
+  commit_error_.reset();
+  if (!result.ok()) commit_error_ = result.error();
+  room_.notify_all();
+}
+
+}  // namespace tain::store

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+// The present, in memory: inodes in use, and everything that changed since the last commit.
+//
+// Reads look here first and in the database second. A change is made here, under one mutex, and is
+// visible at once; it is durable later, by fsync (a journal frame: snapshot_frame) or by the committer
+// (freeze, then finish or thaw). Time is counted in ticks, one for each change:
+//
+//   changed_at > committed_tick   the database does not have it: *pending*
+//   changed_at > journaled_tick   the journal does not have it either
+//   changed_at > framed_tick      no frame was made of it, not even one that is being written
+//
+// Both a frame and a commit take the difference to the present as a whole, so a crash always leaves a
+// state that existed. While a commit is under way its *frozen* objects stay here and may change again;
+// block buffers are shared with it and copied before such a change.
+//
+// Lock order: commit_mutex (store/committer) before journal_mutex (same) before mutex() here. Every
+// method below is called with mutex() held, but where it says otherwise.
+#pragma once
+
+#include <algorithm>
+#include <condition_variable>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "store/database.h"
+#include "store/types.h"
+
+namespace tain::store {
+
+/// A block that differs from the committed one.
+struct PendingBlock {
+  std::shared_ptr<Bytes> data;  // plaintext up to its valid length; the rest of the block is zeros. Null: a hole
+  uint16_t unjournaled = 0;     // bit i: bytes [4096 i, 4096 (i+1)) changed since the last frame
+  Tick changed_at = 0;
+};
+
+/// An inode in memory. A *floor* says that committed blocks from there on are gone; one set before the
+/// commit under way was frozen is that commit's to apply, one set later is the next one's.
+struct CachedInode {
+  Inode record;  // as of now, except content.root, height and allocated: as committed
+  Tick changed_at = 0;
+  Tick created_at = 0;  // 0: not made since the store was opened
+  bool in_database = false;
+  bool orphan_in_database = false;  // the orphan table has it
+  bool deleted = false;
+  bool attributes_changed = false;  // since the last commit was frozen: gets a new stamp
+  bool content_changed = false;
+  uint64_t committed_size = 0;  // bytes, as the database has it
+  uint64_t map_version = 0;     // grows whenever the committed map or a floor changes
+  uint64_t floor = kNoBlock;
+  uint64_t frozen_floor = kNoBlock;
+  uint64_t journal_floor = kNoBlock;  // the lowest floor since the last frame: what the next one says
+  uint64_t frozen_journal_floor = kNoBlock;
+  std::map<uint64_t, PendingBlock> blocks;
+  std::optional<Xattrs> xattrs;  // loaded, or changed
+  Tick xattrs_changed_at = 0;
+  std::optional<std::list<Ino>::iterator> lru;  // set while clean
+};
+
+/// A directory entry that differs from the database.
+struct PendingDirent {
+  Dirent dirent;
+  bool removed = false;
+  Tick changed_at = 0;
+};
+
+/// Everything of one commit, detached from further changes (docs: ARCHITECTURE.md, the way of a write).
+struct Frozen {
+  struct Block {
+    uint64_t index = 0;
+    std::shared_ptr<Bytes> data;  // null: a hole
+  };
+  struct File {
+    Inode inode;
+    bool fresh = false;  // the database has no record of it yet
+    bool orphan_in_database = false;
+    uint64_t floor = kNoBlock;
+    std::vector<Block> blocks;
+    std::optional<Xattrs> xattrs;  // set when changed
+  };
+  struct Removed {
+    Inode inode;
+  };
+  Tick tick = 0;
+  std::vector<File> files;                        // ascending by inode number
+  std::vector<Removed> removed;
+  std::vector<std::pair<Dirent, bool>> dirents;   // ascending by key; true: removed
+  uint64_t next_ino = 0;
+  int64_t content_bytes_delta = 0;
+  uint64_t hlc = 0;
+  bool empty() const { return files.empty() && removed.empty() && dirents.empty(); }
+};
+
+/// What the committer learned while writing a Frozen file: its new map.
+struct CommittedMap {
+  Ino ino{};
+  ContentRecord content;
+};
+
+class WorkingSet {
+ public:
+  struct Limits {
+    uint64_t pending_max_bytes = uint64_t{64} << 20;
+    size_t clean_inodes_max = 20'000;
+  };
+  /// `writer` is this opening's incarnation: it marks blocks and stamps.
+  WorkingSet(Database& database, Clock& clock, const Limits& limits, uint64_t writer, const State& state);
+
+  std::mutex& mutex() { return mutex_; }
+  Database& database() { return database_; }
+  Time now() const;
+
+  // --- inodes -------------------------------------------------------------------------------------
+  /// The inode, loaded if need be. Valid until the mutex is released. Errors: not_found, corrupt, io.
+  Result<CachedInode*> find(Ino ino);
+  /// A new inode with a number of its own; `record.ino` and `entry` are filled in.
+  CachedInode& create(Inode record);
+  /// Marks attributes as changed now (a new tick); `content` marks the bytes too.
+  void touch(CachedInode& inode, bool content = false);
+  /// No name and no user: forgets everything of it.
+  void remove(CachedInode& inode);
+  Result<Xattrs*> xattrs(CachedInode& inode);
+  void touch_xattrs(CachedInode& inode);
+  Attr attributes(const CachedInode& inode) const;
+
+  // --- directory entries --------------------------------------------------------------------------
+  /// Nothing when there is no such name.
+  Result<std::optional<Dirent>> find_name(Ino directory, std::string_view name);
+  /// Adds the entry under a free cookie. The name must be free. Errors: no_space (16 colliding hashes).
+  Result<> add_name(Ino directory, std::string_view name, Ino child, uint8_t type);
+  /// Points an existing entry to another inode.
+  void retarget(Dirent dirent, Ino child, uint8_t type);
+  void remove_name(const Dirent& dirent);
+  struct Listing {
+    std::vector<Dirent> entries;  // in cookie order; may be empty although more follow
+    Cookie reached{};             // go on after this
+    bool end = false;
+  };
+  /// Some entries with cookies above `after`: about `limit`.
+  Result<Listing> list(Ino directory, Cookie after, size_t limit);
+
+  // --- content ------------------------------------------------------------------------------------
+  /// The pending block at `index`, made writable: not shared with a commit under way. Makes an empty
+  /// one if there is none; the caller has loaded the committed bytes if they matter.
+  PendingBlock& writable_block(CachedInode& inode, uint64_t index);
+  /// Reports what writable_block's caller did: bytes [begin, end) of the block changed.
+  void block_changed(PendingBlock& block, size_t begin, size_t end, size_t size_before);
+  /// Makes the block a hole.
+  void punch_block(CachedInode& inode, uint64_t index);
+  /// Every block from `index` on is gone.
+  void drop_blocks_from(CachedInode& inode, uint64_t index);
+  /// Whether the committed map still counts at `index`.
+  static bool committed_visible(const CachedInode& inode, uint64_t index) {
+    return index < inode.floor && index < inode.frozen_floor;
+  }
+
+  // --- durability ---------------------------------------------------------------------------------
+  bool is_journaled(Tick tick) const { return tick <= journaled_tick_ || tick <= committed_tick_; }
+  bool is_committed(Tick tick) const { return tick <= committed_tick_; }
+  Tick tick() const { return tick_; }
+  uint64_t pending_bytes() const { return static_cast<uint64_t>(std::max<int64_t>(pending_bytes_, 0)); }
+  uint64_t unjournaled_bytes() const { return unjournaled_bytes_; }
+  /// The payload of a frame that brings the journal up to `tick()`; everything counts as journaled from
+  /// here on, so a failed write must be followed by a commit.
+  Bytes snapshot_frame();
+  /// snapshot_frame()'s bytes are durable.
+  void frame_written(Tick tick) { journaled_tick_ = std::max(journaled_tick_, tick); }
+
+  /// Detaches everything pending. Followed by exactly one of finish and thaw.
+  Frozen freeze();
+  /// The database has `frozen`. Takes it back so that its buffers are released under the mutex.
+  void finish(Frozen frozen, const std::vector<CommittedMap>& maps);
+  /// The commit failed: everything is pending again.
+  void thaw(Frozen frozen);
+
+  // --- the committer's side -----------------------------------------------------------------------
+  /// Waits until there is room for more changes. Errors: those of the last commit, when it failed.
+  Result<> wait_for_room(std::unique_lock<std::mutex>& lock);
+  /// Waits until there is something to commit now: changes a second old, or many of them, or `stop`.
+  void wait_for_work(std::unique_lock<std::mutex>& lock, const bool& stop);
+  /// Wakes wait_for_work, e.g. after setting its `stop`.
+  void wake() { work_.notify_all(); }
+  /// Tells those who wait for room how the last commit went.
+  void commit_ended(const Result<>& result);
+  /// Whether a committer thread exists: without one, wait_for_room never waits.
+  void set_committer_running(bool running) { committer_running_ = running; }
+
+  uint64_t next_ino() const { return next_ino_; }
+  uint64_t writer() const { return writer_; }
+
+  // --- replay -------------------------------------------------------------------------------------
+  /// Applies one frame's payload (store/redo.cc). Errors: corrupt, io.
+  Result<> replay_frame(ByteView payload);
+
+ private:
+  using DirentKey = std::pair<uint64_t, uint64_t>;  // directory, cookie
+
+  bool is_framed(Tick tick) const { return tick <= framed_tick_ || tick <= committed_tick_; }
+  void mark_dirty(CachedInode& inode);
+  void account(int64_t bytes);
+  void forget(CachedInode& inode);
+  void evict();
+  void make_clean(CachedInode& inode);
+  PendingDirent& set_dirent(Dirent dirent, bool removed);
+  Stamp next_stamp();
+  Result<> replay_item(Reader& r);
+  Result<CachedInode*> replay_inode(Reader& r);
+  Result<> replay_block(Reader& r);
+
+  std::mutex mutex_;
+  Database& database_;
+  Clock& clock_;
+  const Limits limits_;
+  const uint64_t writer_;
+
+  Tick tick_ = 1;
+  Tick committed_tick_ = 1;
+  Tick journaled_tick_ = 1;
+  Tick framed_tick_ = 1;   // of the last snapshot_frame
+  Tick frozen_tick_ = 0;   // of the commit under way; 0 = none
+  uint64_t next_ino_;
+  uint64_t stamp_counter_ = 0;
+  uint64_t hlc_;
+  int64_t pending_bytes_ = 0;
+  uint64_t unjournaled_bytes_ = 0;
+  uint64_t frozen_unjournaled_bytes_ = 0;  // of those, what the commit under way takes
+  std::condition_variable work_, room_;
+  std::optional<Error> commit_error_;
+  bool committer_running_ = false;
+
+  std::unordered_map<uint64_t, std::unique_ptr<CachedInode>> inodes_;
+  std::list<Ino> clean_order_;  // least recently used last
+  std::map<DirentKey, PendingDirent> dirents_;
+  std::vector<Ino> dirty_inodes_;        // changed since the last freeze; may repeat
+  std::vector<Ino> unjournaled_inodes_;  // changed since the last frame or commit; may repeat
+  std::vector<DirentKey> unjournaled_dirents_;
+};
+
+}  // namespace tain::store

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/temp_vault.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+namespace tain::test {
+
+TempDir::TempDir() {
+  const char* base = std::getenv("TMPDIR");
+  std::string pattern = std::string(base != nullptr ? base : "/tmp") + "/tain-test-XXXXXX";
+  EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
+  path_ = pattern;
+}
+
+TempDir::~TempDir() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+TempVault::TempVault(store::OpenOptions options, store::CreateOptions create)
+    : directory_(root_.path() + "/vault0"), options_(std::move(options)) {
+  options_.clock = &clock_;
+  auto created = store::Vault::create(directory_, create, password());
+  EXPECT_TRUE(created.ok()) << created.error().message();
+  open();
+}
+
+void TempVault::open() {
+  auto opened = store::Vault::open(directory_, options_, password());
+  if (!opened.ok()) {
+    ADD_FAILURE() << opened.error().message();
+    std::abort();  // nothing in the test can go on
+  }
+  vault_ = std::move(*opened);
+}
+
+void TempVault::reopen() {
+  auto closed = vault_->close();
+  EXPECT_TRUE(closed.ok()) << closed.error().message();
+  vault_.reset();
+  open();
+}
+
+void TempVault::crash() {
+  const std::string next = root_.path() + "/vault" + std::to_string(++generation_);
+  std::filesystem::create_directory(next);
+  for (const char* name : {"header", "header.bak", "data.mdb", "journal"})
+    std::filesystem::copy_file(directory_ + "/" + name, next + "/" + name);
+  crashed_.push_back(std::move(vault_));  // its last commit must not reach the copy
+  directory_ = next;
+  open();
+}
+
+Ino TempVault::make_file(Ino directory, const std::string& name) {
+  auto made = tree().make(directory, name, {.mode = S_IFREG | 0644, .symlink = {}});
+  EXPECT_TRUE(made.ok()) << made.error().message();
+  return made.ok() ? made->ino : Ino{};
+}
+
+Ino TempVault::make_directory(Ino directory, const std::string& name) {
+  auto made = tree().make(directory, name, {.mode = S_IFDIR | 0755, .symlink = {}});
+  EXPECT_TRUE(made.ok()) << made.error().message();
+  return made.ok() ? made->ino : Ino{};
+}
+
+void TempVault::write(Ino ino, uint64_t offset, const std::string& text) {
+  auto written = content().write(ino, offset, as_bytes(text));
+  EXPECT_TRUE(written.ok()) << written.error().message();
+}
+
+std::string TempVault::read(Ino ino, uint64_t offset, size_t size) {
+  std::string out(size, '\0');
+  auto n = content().read(ino, offset, {reinterpret_cast<uint8_t*>(out.data()), out.size()});
+  EXPECT_TRUE(n.ok()) << n.error().message();
+  out.resize(n.ok() ? *n : 0);
+  return out;
+}
+
+}  // namespace tain::test
