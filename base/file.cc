@@ -64,11 +64,11 @@ Result<> replace_file(const std::string& path, ByteView content) {
   if (!fd.valid()) return errno_error(errno, "create " + temporary);
   auto written = write_exactly(fd.get(), content, 0);
   if (written.ok() && ::fsync(fd.get()) != 0) written = errno_error(errno, "flush");
+  if (written.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) written = errno_error(errno, "rename to " + path);
   if (!written.ok()) {
     ::unlink(temporary.c_str());
     return std::move(written).error().with(temporary);
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return errno_error(errno, "rename to " + path);
   const size_t slash = path.rfind('/');
   return fsync_directory(slash == std::string::npos ? "." : path.substr(0, slash + 1));
 }

@@ -78,6 +78,8 @@ bool equal_constant_time(ByteView a, ByteView b) {
   return a.size() == b.size() && (a.empty() || sodium_memcmp(a.data(), b.data(), a.size()) == 0);
 }
 
-void fill_random(ByteSpan bytes) { randombytes_buf(bytes.data(), bytes.size()); }
+void fill_random(ByteSpan bytes) {
+  if (!bytes.empty()) randombytes_buf(bytes.data(), bytes.size());
+}
 
 }  // namespace tain

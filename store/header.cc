@@ -160,6 +160,7 @@ Result<Header> decode_header(ByteView bytes) {
 }
 
 Result<> verify_header(const Header& header, ByteView bytes, const MasterKey& master) {
+  CHECK(bytes.size() >= kFixedSize + kTrailerSize);
   const Cipher cipher(master, header.vault, header.epoch);
   const ByteView before_mac = bytes.first(bytes.size() - kTrailerSize);
   const ByteView mac = bytes.subspan(before_mac.size(), kMacSize);
@@ -171,7 +172,6 @@ Result<> verify_header(const Header& header, ByteView bytes, const MasterKey& ma
 }
 
 Result<Unlocked> unlock(const Header& header, ByteView bytes, const Secret& password) {
-  CHECK(bytes.size() >= kFixedSize + kTrailerSize);
   TRY(check_password(password.view()));
   std::optional<Error> unusable;  // a slot that this machine has too little memory for
   size_t tried = 0;

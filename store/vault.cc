@@ -83,6 +83,15 @@ void remove_partial_vault(const std::string& directory) {
     ::unlink((directory + name).c_str());
 }
 
+/// The vault's directory in canonical form. What does not exist, or is no directory, is not a vault.
+Result<std::string> vault_path(const std::string& directory) {
+  auto path = canonical_path(directory);
+  if (path.ok()) return path;
+  if (path.is(Code::not_found) || path.is(Code::not_directory))
+    return Error(Code::not_a_vault, directory + " does not exist").hint("make a vault there: tain init " + directory);
+  return path;
+}
+
 VaultInfo info_of(const std::string& directory, const LoadedHeader& loaded) {
   VaultInfo info;
   info.directory = directory;
@@ -219,7 +228,7 @@ Result<> Vault::create(const std::string& directory, const CreateOptions& option
 }
 
 Result<VaultInfo> Vault::inspect(const std::string& directory) {
-  const std::string path = TRY(canonical_path(directory));
+  const std::string path = TRY(vault_path(directory));
   return info_of(path, TRY(load_header(path)));
 }
 
@@ -228,7 +237,7 @@ Result<std::optional<Holder>> Vault::holder(const std::string& directory) { retu
 Result<std::unique_ptr<Vault>> Vault::open(const std::string& directory, const OpenOptions& options,
                                            const Secret& password) {
   TRY(check_password(password.view()));
-  const std::string path = TRY(canonical_path(directory));
+  const std::string path = TRY(vault_path(directory));
   LoadedHeader loaded = TRY(load_header(path));
   VaultLock lock = TRY(VaultLock::take(path, options.mountpoint));
   Unlocked unlocked = TRY(unlock(loaded.header, loaded.bytes, password));
@@ -238,7 +247,8 @@ Result<std::unique_ptr<Vault>> Vault::open(const std::string& directory, const O
     impl->warn(loaded.complaint);
     if (!options.read_only) {
       UniqueFd header_lock = TRY(lock_header(path));
-      const LoadedHeader current = TRY(load_header(path));
+      const LoadedHeader current = TRY(load_header(path));  // a password change may have come between
+      TRY(verify_header(current.header, current.bytes, unlocked.master));
       TRY(repair_header(path, current));
     }
   }
@@ -251,7 +261,7 @@ Result<> Vault::change_password(const std::string& directory, const Secret& old_
   TRY(check_password(old_password.view()));
   TRY(check_password(new_password.view()));
   TRY(check_kdf_cost(cost));
-  const std::string path = TRY(canonical_path(directory));
+  const std::string path = TRY(vault_path(directory));
   UniqueFd header_lock = TRY(lock_header(path));
   LoadedHeader loaded = TRY(load_header(path));
   Unlocked unlocked = TRY(unlock(loaded.header, loaded.bytes, old_password));
