@@ -5,6 +5,7 @@
 #define XXH_INLINE_ALL  // streaming on the stack without depending on the library's state layout
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <initializer_list>
 
@@ -18,7 +19,7 @@ constexpr std::array kLabels{
     label::kSetKey,       label::kHeaderMac,  label::kRecord,       label::kDirectoryHashKey, label::kExportWrapKey,
     label::kBlock,        label::kSetSummand, label::kJournalFrame, label::kDirectoryHash,    label::kSlotKey,
     label::kExportKey,    label::kWrap,       label::kExportWrap,   label::kRemoteName,       label::kHead,
-    label::kLocal,        label::kRing,
+    label::kLocal,        label::kRing,       label::kCells,
 };
 
 constexpr size_t kKeySize = 32;
@@ -159,13 +160,68 @@ std::array<uint8_t, 16> block_key(const BlockId& id) {
   return key;
 }
 
-Id32 block_ad(ByteView clear, const VaultId& vault, const BlockPlace& place) {
+Id32 block_ad(ByteView clear, const VaultId& vault, const BlockPlace& place, uint32_t length) {
   const auto writer = little_endian(place.id.writer);
   const auto number = little_endian(place.id.number);
   const auto level = little_endian(place.level);
   const auto index = little_endian(place.index);
-  return hash_parts({as_bytes("TBLK"), clear, vault.bytes, writer, number, level, index});
+  const auto size = little_endian(length);
+  return hash_parts({as_bytes("TBLK"), clear, vault.bytes, writer, number, level, index, size});
 }
+
+/// The cells of one block: one key for the write, the cell's number as nonce.
+class CellCipher {
+ public:
+  CellCipher(Suite suite, ByteView content_key, ByteView nonce, const Id32& ad) : suite_(suite) {
+    kdf(keys_.bytes, content_key, label::kBlock, kZeroSalt, {nonce, ad});
+    // Expanding the AES key once for all cells.
+    if (suite_ == Suite::aes_256_gcm) crypto_aead_aes256gcm_beforenm(&aes_, keys_.bytes.data());
+  }
+  ~CellCipher() {
+    if (suite_ == Suite::aes_256_gcm) sodium_memzero(&aes_, sizeof aes_);
+  }
+  CellCipher(const CellCipher&) = delete;
+  CellCipher& operator=(const CellCipher&) = delete;
+
+  void encrypt(size_t cell, ByteView plain, uint8_t* text, uint8_t* tag) const {
+    const auto nonce = cell_nonce(cell);
+    if (suite_ == Suite::aes_256_gcm)
+      crypto_aead_aes256gcm_encrypt_detached_afternm(text, tag, nullptr, plain.data(), plain.size(), nullptr, 0, nullptr,
+                                                     nonce.data(), &aes_);
+    else
+      crypto_aead_xchacha20poly1305_ietf_encrypt_detached(text, tag, nullptr, plain.data(), plain.size(), nullptr, 0,
+                                                          nullptr, nonce.data(), keys_.bytes.data());
+  }
+  /// Verifies the tag before it writes the first byte of plaintext.
+  bool decrypt(size_t cell, ByteView text, ByteView tag, uint8_t* plain) const {
+    const auto nonce = cell_nonce(cell);
+    if (suite_ == Suite::aes_256_gcm)
+      return crypto_aead_aes256gcm_decrypt_detached_afternm(plain, nullptr, text.data(), text.size(), tag.data(),
+                                                            nullptr, 0, nonce.data(), &aes_) == 0;
+    return crypto_aead_xchacha20poly1305_ietf_decrypt_detached(plain, nullptr, text.data(), text.size(), tag.data(),
+                                                               nullptr, 0, nonce.data(), keys_.bytes.data()) == 0;
+  }
+  /// MAC over all cell tags: what a reference to the block holds.
+  std::array<uint8_t, kTagSize> block_tag(ByteView cell_tags) const {
+    Id32 mac;
+    kdf(mac, ByteView(keys_.bytes).last(kKeySize), label::kCells, kZeroSalt, {cell_tags});
+    std::array<uint8_t, kTagSize> out;
+    std::memcpy(out.data(), mac.data(), out.size());
+    return out;
+  }
+
+ private:
+  /// 24 bytes for XChaCha20; AES-GCM takes the first 12. Both see the number little-endian.
+  static std::array<uint8_t, 24> cell_nonce(size_t cell) {
+    std::array<uint8_t, 24> nonce{};
+    for (size_t i = 0; i < 8; ++i) nonce[i] = static_cast<uint8_t>(uint64_t{cell} >> (8 * i));
+    return nonce;
+  }
+
+  const Suite suite_;
+  MessageKey<64> keys_;  // encryption key, MAC key
+  crypto_aead_aes256gcm_state aes_;
+};
 
 }  // namespace
 
@@ -270,30 +326,33 @@ SealedBlock Cipher::seal_block(Suite suite, const BlockPlace& place, Kind kind, 
   SealedBlock block;
   block.ref = {.id = place.id, .nonce = random_array<24>(), .tag = {}, .length = static_cast<uint32_t>(plain.size())};
   Bytes& value = block.value;
-  value.reserve(kBlockOverhead + plain.size());
+  value.reserve(block_value_size(plain.size()));
   Writer out(value);
   out.u8(static_cast<uint8_t>(kind)).u8(static_cast<uint8_t>(suite)).u16(kBlockSchema).u32(epoch_);
-  out.raw(place.content.bytes).raw(block.ref.nonce).raw(block.ref.tag).raw(plain);
+  out.raw(place.content.bytes).raw(block.ref.nonce);
+  value.resize(block_value_size(plain.size()) - kChecksumSize);
 
-  const Id32 ad = block_ad(ByteView(value).first(kBlockClearSize), vault_, place);
-  MessageKey<kKeySize> key;
-  kdf(key.bytes, content_.view(), label::kBlock, kZeroSalt, {block.ref.nonce, ad});
-  uint8_t* text = value.data() + kBlockHeaderSize;
-  if (suite == Suite::aes_256_gcm)
-    crypto_aead_aes256gcm_encrypt_detached(text, block.ref.tag.data(), nullptr, text, plain.size(), ad.data(),
-                                           ad.size(), nullptr, kZeroNonce.data(), key.bytes.data());
-  else
-    crypto_aead_xchacha20poly1305_ietf_encrypt_detached(text, block.ref.tag.data(), nullptr, text, plain.size(),
-                                                        ad.data(), ad.size(), nullptr, block.ref.nonce.data(),
-                                                        key.bytes.data());
+  const Id32 ad = block_ad(ByteView(value).first(kBlockClearSize), vault_, place, block.ref.length);
+  const CellCipher cells(suite, content_.view(), block.ref.nonce, ad);
+  const size_t count = cell_count(plain.size());
+  uint8_t* tags = value.data() + kBlockHeaderSize;
+  uint8_t* text = tags + count * kTagSize;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t start = i * kCellSize;
+    const ByteView cell = plain.subspan(start, std::min(kCellSize, plain.size() - start));
+    cells.encrypt(i, cell, text + start, tags + i * kTagSize);
+  }
+  block.ref.tag = cells.block_tag({tags, count * kTagSize});
   std::memcpy(value.data() + kBlockTagOffset, block.ref.tag.data(), kTagSize);
   out.raw(value_checksum(Table::blocks, block_key(place.id), value));
   return block;
 }
 
-Result<> Cipher::open_block(const BlockPlace& place, const BlockRef& ref, Kind kind, ByteView value, ByteSpan out,
-                            Damage* damage) const {
-  CHECK(out.size() == ref.length && place.id == ref.id);
+Result<> Cipher::open_cells(const BlockPlace& place, const BlockRef& ref, Kind kind, ByteView value, size_t first_cell,
+                            ByteSpan out, Damage* damage) const {
+  const size_t start = first_cell * kCellSize;
+  CHECK(place.id == ref.id && start + out.size() <= ref.length &&
+        (out.size() % kCellSize == 0 || start + out.size() == ref.length));
   if (damage != nullptr) *damage = Damage::none;
   const auto database_key = block_key(place.id);
   auto refuse = [&]() -> Error {
@@ -301,7 +360,7 @@ Result<> Cipher::open_block(const BlockPlace& place, const BlockRef& ref, Kind k
     return damaged(Table::blocks, database_key, value, damage);
   };
 
-  if (value.size() != out.size() + kBlockOverhead) return refuse();
+  if (value.size() != block_value_size(ref.length)) return refuse();
   Reader header(value.first(kBlockHeaderSize));
   const bool right_kind = header.u8() == static_cast<uint8_t>(kind);
   const Suite suite{header.u8()};
@@ -317,19 +376,17 @@ Result<> Cipher::open_block(const BlockPlace& place, const BlockRef& ref, Kind k
         .hint("names and files sealed with xchacha20-poly1305 stay usable; read this one on a processor with AES");
   }
 
-  const Id32 ad = block_ad(value.first(kBlockClearSize), vault_, place);
-  MessageKey<kKeySize> key;
-  kdf(key.bytes, content_.view(), label::kBlock, kZeroSalt, {ref.nonce, ad});
-  const ByteView text = value.subspan(kBlockHeaderSize, out.size());
-  // Both verify the tag before they write the first byte of plaintext.
-  const int failed =
-      suite == Suite::aes_256_gcm
-          ? crypto_aead_aes256gcm_decrypt_detached(out.data(), nullptr, text.data(), text.size(), ref.tag.data(),
-                                                   ad.data(), ad.size(), kZeroNonce.data(), key.bytes.data())
-          : crypto_aead_xchacha20poly1305_ietf_decrypt_detached(out.data(), nullptr, text.data(), text.size(),
-                                                                ref.tag.data(), ad.data(), ad.size(), ref.nonce.data(),
-                                                                key.bytes.data());
-  if (failed != 0) return refuse();
+  const Id32 ad = block_ad(value.first(kBlockClearSize), vault_, place, ref.length);
+  const CellCipher cells(suite, content_.view(), ref.nonce, ad);
+  const ByteView tags = value.subspan(kBlockHeaderSize, cell_count(ref.length) * kTagSize);
+  // First the list of tags as the reference knows it, then each cell against its tag.
+  if (!equal_constant_time(cells.block_tag(tags), ref.tag)) return refuse();
+  const ByteView text = value.subspan(kBlockHeaderSize + tags.size() + start, out.size());
+  for (size_t done = 0; done < out.size(); done += kCellSize) {
+    const size_t i = first_cell + done / kCellSize;
+    const ByteView cell = text.subspan(done, std::min(kCellSize, out.size() - done));
+    if (!cells.decrypt(i, cell, tags.subspan(i * kTagSize, kTagSize), out.data() + done)) return refuse();
+  }
   if (damage != nullptr && !checksum_matches(Table::blocks, database_key, value)) *damage = Damage::checksum_only;
   return {};
 }

@@ -41,6 +41,7 @@ inline constexpr std::string_view kExportWrapKey = "tain1.xk";
 inline constexpr std::string_view kHeaderMac = "tain1.hm";
 inline constexpr std::string_view kRecord = "tain1.rec";
 inline constexpr std::string_view kBlock = "tain1.blk";
+inline constexpr std::string_view kCells = "tain1.cells";
 inline constexpr std::string_view kJournalFrame = "tain1.jrn";
 inline constexpr std::string_view kSetSummand = "tain1.sd";
 inline constexpr std::string_view kDirectoryHash = "tain1.dh";
@@ -80,7 +81,14 @@ inline constexpr size_t kBlockHeaderSize = 64;
 inline constexpr size_t kChecksumSize = 16;
 inline constexpr size_t kFrameHeaderSize = 56;
 inline constexpr size_t kRecordOverhead = kRecordHeaderSize + kSealOverhead + kChecksumSize;
-inline constexpr size_t kBlockOverhead = kBlockHeaderSize + kChecksumSize;
+
+/// A block is encrypted in cells, so that a small read decrypts what it needs and no more.
+inline constexpr size_t kCellSize = 4096;  // bytes of plaintext
+constexpr size_t cell_count(size_t plain_size) { return (plain_size + kCellSize - 1) / kCellSize; }
+/// Size of a block value: header, cell tags, ciphertext, checksum.
+constexpr size_t block_value_size(size_t plain_size) {
+  return kBlockHeaderSize + cell_count(plain_size) * 16 + plain_size + kChecksumSize;
+}
 
 /// What is wrong with a stored value; for the user's diagnosis (docs/format.md §4.2).
 enum class Damage {
@@ -142,7 +150,12 @@ class Cipher {
   /// block that opens is not looked at, because the seal says more.
   /// Errors: corrupt, suite_missing (the value is intact, but this CPU cannot read it).
   Result<> open_block(const BlockPlace& place, const BlockRef& ref, Kind kind, ByteView value, ByteSpan out,
-                      Damage* damage = nullptr) const;
+                      Damage* damage = nullptr) const {
+    return open_cells(place, ref, kind, value, 0, out, damage);
+  }
+  /// The same for part of a block: the bytes from `first_cell` on. `out` ends with a cell or with the block.
+  Result<> open_cells(const BlockPlace& place, const BlockRef& ref, Kind kind, ByteView value, size_t first_cell,
+                      ByteSpan out, Damage* damage = nullptr) const;
 
   /// A journal payload; `header` is the frame's kFrameHeaderSize clear bytes.
   Bytes seal_frame(ByteView header, ByteView payload) const;

@@ -6,8 +6,6 @@
 namespace tain::store {
 namespace {
 
-constexpr size_t kXattrCountMax = 4096;
-
 void put_time(Writer& w, const Time& t) { w.i64(t.seconds).u32(t.nanoseconds); }
 Time get_time(Reader& r) {
   Time t;
@@ -63,7 +61,7 @@ RefList get_refs(Reader& r, uint32_t fanout) {
 }
 
 bool valid_name(ByteView name) {
-  if (name.empty() || name.size() > kNameMax) return false;
+  if (name.empty() || name.size() > kNameMax || as_text(name) == "." || as_text(name) == "..") return false;
   for (uint8_t c : name)
     if (c == 0 || c == '/') return false;
   return true;

@@ -36,25 +36,38 @@ void copy_or_zero(ByteView data, const Slice& slice, uint8_t* out) {
   if (have < slice.size()) std::memset(out + have, 0, slice.size() - have);
 }
 
-/// Reads one committed block into its place in the caller's buffer. Whole blocks are decrypted there
-/// directly; partial ones go through the cache, because the rest will be asked for next.
+/// Reads part of one committed block into its place in the caller's buffer, decrypting the cells it touches.
 Result<> read_committed(Database& database, const ReadTxn& txn, const ContentRecord& content, const Slice& slice,
                         uint8_t* out) {
   TxnNodeReader nodes(database, txn);
   auto ref = TRY(find_block(content, slice.index, nodes));
-  if (!ref.has_value()) {
+  if (!ref.has_value() || ref->length <= slice.begin) {
     std::memset(out, 0, slice.size());
     return {};
   }
-  const BlockPlace place{.content = content.id, .id = ref->id, .level = 0, .index = slice.index};
-  if (slice.begin == 0 && ref->length <= slice.size() && database.cache().data(ref->id) == nullptr) {
-    TRY(database.read_block(txn, place, *ref, {out, ref->length}));
-    std::memset(out + ref->length, 0, slice.size() - ref->length);
+  if (auto cached = database.cache().data(ref->id)) {
+    copy_or_zero(*cached, slice, out);
     return {};
   }
-  auto data = TRY(database.read_block_cached(txn, place, *ref));
-  copy_or_zero(*data, slice, out);
+  const BlockPlace place{.content = content.id, .id = ref->id, .level = 0, .index = slice.index};
+  const size_t first_cell = slice.begin / kCellSize;
+  const size_t start = first_cell * kCellSize;
+  const size_t stop = std::min<size_t>(ref->length, cell_count(slice.end) * kCellSize);
+  if (start == slice.begin && stop <= slice.end) {  // whole cells: what the kernel's pages are
+    TRY(database.read_block(txn, place, *ref, first_cell, {out, stop - start}));
+    std::memset(out + (stop - start), 0, slice.end - stop);
+    return {};
+  }
+  Bytes cells(stop - start);
+  TRY(database.read_block(txn, place, *ref, first_cell, cells));
+  copy_or_zero(cells, {.index = slice.index, .begin = slice.begin - start, .end = slice.end - start}, out);
   return {};
+}
+
+/// Set-group-id without group execute means something else (once: mandatory locking) and stays.
+void clear_privileges(Inode& record) {
+  record.mode &= ~static_cast<uint32_t>(S_ISUID);
+  if ((record.mode & S_IXGRP) != 0) record.mode &= ~static_cast<uint32_t>(S_ISGID);
 }
 
 }  // namespace
@@ -105,7 +118,7 @@ Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out) {
   return still_missing(ino);
 }
 
-Result<> Content::write(Ino ino, uint64_t offset, ByteView data) {
+Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges privileges) {
   if (offset > kFileSizeMax || data.size() > kFileSizeMax - offset)
     return Error(Code::too_large, "write past the largest file size");
   const uint64_t end = offset + data.size();
@@ -126,6 +139,7 @@ Result<> Content::write(Ino ino, uint64_t offset, ByteView data) {
 
   set_.touch(*inode, true);
   inode->record.mtime = inode->record.ctime = set_.now();
+  if (privileges == Privileges::clear) clear_privileges(inode->record);
   for (size_t done = 0; done < data.size();) {
     const Slice slice = slice_at(offset + done, data.size() - done);
     auto [block, size_before] = open_block(set_, *inode, slice.index, bases);

@@ -14,6 +14,9 @@ class WorkingSet;
 
 enum class Whence { data, hole };
 
+/// What a write does to set-user-id and set-group-id: changed bytes are not the program that was trusted.
+enum class Privileges { keep, clear };
+
 class Content {
  public:
   explicit Content(WorkingSet& set) : set_(set) {}
@@ -23,7 +26,7 @@ class Content {
   Result<size_t> read(Ino ino, uint64_t offset, ByteSpan out);
   /// Writes all of `data` at `offset`, growing the file; mtime and ctime become now.
   /// Blocks the caller while too much is pending. Errors: too_large, no_space, corrupt, io.
-  Result<> write(Ino ino, uint64_t offset, ByteView data);
+  Result<> write(Ino ino, uint64_t offset, ByteView data, Privileges privileges = Privileges::keep);
   /// Frees [offset, offset + length): reads as zeros afterwards. The size stays, unless `extend` is set.
   Result<> zero(Ino ino, uint64_t offset, uint64_t length, bool extend);
   /// posix_fallocate: grows the file to at least offset + length.

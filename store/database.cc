@@ -140,20 +140,11 @@ Result<std::shared_ptr<const RefList>> Database::read_node(const ReadTxn& txn, c
   return std::shared_ptr<const RefList>(std::move(node));
 }
 
-Result<> Database::read_block(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref, ByteSpan out) {
+Result<> Database::read_block(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref, size_t first_cell,
+                              ByteSpan out) {
   auto value = TRY(txn.get(Table::blocks, block_key(ref.id)));
   if (!value.has_value()) return Error(Code::not_found, "block is not in the database");
-  return cipher_.open_block(place, ref, Kind::data_block, *value, out);
-}
-
-Result<std::shared_ptr<const Bytes>> Database::read_block_cached(const ReadTxn& txn, const BlockPlace& place,
-                                                                 const BlockRef& ref) {
-  if (auto cached = cache_.data(ref.id)) return cached;
-  auto plain = std::make_shared<Bytes>(ref.length);
-  TRY(read_block(txn, place, ref, *plain));
-  std::shared_ptr<const Bytes> out = std::move(plain);
-  cache_.insert(ref.id, out);
-  return out;
+  return cipher_.open_cells(place, ref, Kind::data_block, *value, first_cell, out);
 }
 
 Result<Batch> Batch::begin(Database& database, const State& state) {

@@ -17,7 +17,7 @@
 
 namespace tain::store {
 
-/// Decrypted blocks and map nodes by id. A block never changes under its id, so nothing here is ever
+/// Map nodes and the last blocks of files, decrypted, by id. A block never changes under its id, so nothing here is ever
 /// stale; entries leave in least-recently-used order. Threads: any.
 class BlockCache {
  public:
@@ -65,11 +65,9 @@ class Database {
 
   /// Errors: not_found when the block is not (any more) in the database.
   Result<std::shared_ptr<const RefList>> read_node(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref);
-  /// Decrypts the whole block into `out` (ref.length bytes), past the cache.
-  Result<> read_block(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref, ByteSpan out);
-  /// The whole block, kept in the cache for the next partial read.
-  Result<std::shared_ptr<const Bytes>> read_block_cached(const ReadTxn& txn, const BlockPlace& place,
-                                                         const BlockRef& ref);
+  /// Decrypts the block's bytes from `first_cell` on into `out`, which ends with a cell or with the block.
+  Result<> read_block(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref, size_t first_cell,
+                      ByteSpan out);
 
  private:
   Env& env_;

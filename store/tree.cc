@@ -369,8 +369,9 @@ Result<> Tree::set_xattr(Ino ino, const std::string& name, ByteView value, Xattr
   if (mode == XattrMode::create && it != xattrs->end()) return Error(Code::exists, "the attribute exists");
   if (mode == XattrMode::replace && it == xattrs->end()) return no_such_attribute();
   const size_t before = it != xattrs->end() ? it->first.size() + it->second.size() : 0;
-  if (xattr_bytes(*xattrs) - before + name.size() + value.size() > kXattrTotalMax)
-    return Error(Code::no_space, "attributes of one file have at most 128 KiB together");
+  const bool too_many = it == xattrs->end() && xattrs->size() >= kXattrCountMax;
+  if (too_many || xattr_bytes(*xattrs) - before + name.size() + value.size() > kXattrTotalMax)
+    return Error(Code::no_space, "attributes of one file are at most 4096 and have at most 128 KiB together");
 
   (*xattrs)[name] = Bytes(value.begin(), value.end());
   inode->record.flags |= kInodeHasXattrs;

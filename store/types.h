@@ -26,6 +26,7 @@ inline constexpr size_t kNameMax = 255;                      // bytes
 inline constexpr size_t kSymlinkMax = 4095;                  // bytes
 inline constexpr size_t kXattrNameMax = 255;                 // bytes
 inline constexpr size_t kXattrValueMax = 65536;              // bytes
+inline constexpr size_t kXattrCountMax = 4096;               // of one inode
 inline constexpr size_t kXattrTotalMax = 128 * 1024;         // bytes, names and values of one inode
 inline constexpr uint32_t kLinkMax = 1u << 30;
 inline constexpr size_t kParentsMax = 16;

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <cstdlib>
 #include <functional>
 #include <map>
@@ -71,17 +73,21 @@ Bytes with_new_checksum(Table table, ByteView key, Bytes value) {
 BlockRef ref_of(const BlockPlace& place, ByteView value) {
   Reader in(value.subspan(24));
   BlockRef ref{.id = place.id, .nonce = in.array<24>(), .tag = in.array<16>(), .length = 0};
-  ref.length = static_cast<uint32_t>(value.size() - kBlockOverhead);
+  size_t length = value.size() - kBlockHeaderSize - kChecksumSize;
+  length -= (length + kCellSize + 15) / (kCellSize + 16) * 16;
+  ref.length = static_cast<uint32_t>(length);
   return ref;
 }
 
 const std::map<Suite, std::string_view> kBlockVectors{
     {Suite::aes_256_gcm,
-     "0501010007000000606162636465666768696a6b6c6d6e6f808182838485868788898a8b8c8d8e8f90919293949596976a8d57d3f1cc6681"
-     "948a4c4a565df67f8414714510e928b26f9d99cdd83123017cc448208a1c181a4557"},
+     "0501010007000000606162636465666768696a6b6c6d6e6f808182838485868788898a8b8c8d8e8f90919293949596974209"
+     "4d764a70f364df5eb9d145eb6b9334925ae6392149dbfc6a8f7c0368c541b0ca371d6dff92a1e7df51a58889f33e086c3b17"
+     "6883b3e5a0c5"},
     {Suite::xchacha20_poly1305,
-     "0502010007000000606162636465666768696a6b6c6d6e6f808182838485868788898a8b8c8d8e8f909192939495969"
-     "7d5fe99c608d4fd79354d15da9d19d2c95fbc69d6b36f4543a7b4f9ab291897db15ad81293a7beea9d072"},
+     "0502010007000000606162636465666768696a6b6c6d6e6f808182838485868788898a8b8c8d8e8f90919293949596979307"
+     "3a257f535545a504a5fe0059375841a2c6d0140ced5e6ce0fe4e0ac97afb66b4775e468d811e06ab113205ba70cdad13acdb"
+     "3f3296ade5e1"},
 };
 
 TEST(CipherVectorsTest, EveryLabelHasItsKnownSubkey) {
@@ -107,6 +113,7 @@ TEST(CipherVectorsTest, EveryLabelHasItsKnownSubkey) {
       {"tain1.name", "47ead8f4a33108cfa54aa1474a793e90e24b042f80259546abec3c5b16041bc5"},
       {"tain1.head", "4a2bfe1751606a30ee96339c406f368d483e173aa3fa0a2f7696cbed04f410a5"},
       {"tain1.local", "eb89175d3858643595d5611e00ec516f4872fe70c52a8543320ef5d88a6a14ae"},
+      {"tain1.cells", "5c53a293a6c65913c84502a546f8a46f759c58debf624451dd7cef0f47a5a387"},
       {"tain1.ring", "f9a0d9561b5371b39a519983d03b899be367867ffeadfe837b70dc4bd5841d45"},
   };
   const Bytes epoch{kEpoch, 0, 0, 0};
@@ -308,7 +315,7 @@ class BlockTest : public testing::TestWithParam<Suite> {
 };
 
 TEST_P(BlockTest, RoundTripsEveryLength) {
-  for (size_t size : {size_t{0}, size_t{1}, size_t{15}, size_t{16}, size_t{17}, size_t{4096}, size_t{kBlockSize}}) {
+  for (size_t size : {size_t{0}, size_t{1}, size_t{15}, size_t{16}, size_t{17}, size_t{4096}, size_t{4097}, size_t{kBlockSize}}) {
     const Bytes plain(size, 'p');
 
     const SealedBlock block = cipher_.seal_block(GetParam(), kPlace, Kind::data_block, plain);
@@ -320,7 +327,7 @@ TEST_P(BlockTest, RoundTripsEveryLength) {
     EXPECT_EQ(damage, Damage::none);
     EXPECT_EQ(out, plain);
     EXPECT_EQ(block.ref, ref_of(kPlace, block.value));
-    EXPECT_EQ(block.value.size(), size + kBlockOverhead);
+    EXPECT_EQ(block.value.size(), block_value_size(size));
   }
 }
 
@@ -348,6 +355,34 @@ TEST_P(BlockTest, DiagnosesEveryFlippedBitAndYieldsNoPlaintext) {
     EXPECT_TRUE(opened.is(Code::corrupt) && damage == Damage::tampering) << "bit " << bit;
     EXPECT_EQ(out, Bytes(plain.size())) << "bit " << bit;
   }
+}
+
+TEST_P(BlockTest, OpensAnyRunOfCellsAndNothingElse) {
+  Bytes plain(3 * kCellSize + 100);
+  for (size_t i = 0; i < plain.size(); ++i) plain[i] = static_cast<uint8_t>(i * 7 + i / 256);
+  SealedBlock block = cipher_.seal_block(GetParam(), kPlace, Kind::data_block, plain);
+  auto part = [&](size_t first, size_t size) {
+    Bytes out(size, 'x');
+    auto opened = cipher_.open_cells(kPlace, block.ref, Kind::data_block, block.value, first, out);
+    return std::pair(opened.ok(), out);
+  };
+
+  for (size_t first = 0; first < 4; ++first) {
+    const size_t start = first * kCellSize;
+    const size_t size = std::min(kCellSize, plain.size() - start);
+    const Bytes expected(plain.begin() + static_cast<ptrdiff_t>(start), plain.begin() + static_cast<ptrdiff_t>(start + size));
+    EXPECT_EQ(part(first, size), std::pair(true, expected)) << first;
+  }
+  EXPECT_TRUE(part(1, 2 * kCellSize + 100).first);
+
+  // Two cells and their tags exchanged: each is genuine, its place is not.
+  uint8_t* tags = block.value.data() + kBlockHeaderSize;
+  uint8_t* text = tags + 4 * 16;
+  std::swap_ranges(text, text + kCellSize, text + kCellSize);
+  EXPECT_FALSE(part(0, kCellSize).first);
+  std::swap_ranges(tags, tags + 16, tags + 16);
+  EXPECT_EQ(part(0, kCellSize), std::pair(false, Bytes(kCellSize)));
+  EXPECT_FALSE(part(2, kCellSize).first) << "the list of tags is proven as a whole";
 }
 
 TEST_P(BlockTest, AnOlderBlockOfTheSamePlaceIsRefused) {
