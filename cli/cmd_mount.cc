@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// tain mount: ask for the password here, then leave a process behind that serves the mount.
+//
+// The fork comes before the vault is opened, because LMDB forbids it afterwards. A pipe tells this process
+// how the mount went, in one line of JSON, so that it can say so and exit with the right status.
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <fstream>
+#include <optional>
+
+#include "cli/checks.h"
+#include "cli/commands.h"
+#include "cli/exit.h"
+#include "cli/mount_options.h"
+#include "cli/password.h"
+#include "cli/placement.h"
+#include "cli/target.h"
+#include "cli/version.h"
+#include "fs/daemon.h"
+#include "fs/mountpoint.h"
+#include "store/vault.h"
+
+namespace tain::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kReportMax = 64 * 1024;  // bytes
+
+void report_mounted(World& world, const fs::DaemonOptions& options, pid_t pid, bool as_json) {
+  if (as_json) {
+    print_json(world, {{"vault", options.vault_directory}, {"mountpoint", options.mountpoint}, {"pid", pid}, {"read_only", options.read_only}});
+  } else {
+    world.out << "mounted " << printable(world, options.vault_directory) << " at " << printable(world, options.mountpoint) << '\n';
+  }
+}
+
+Result<> send_report(int fd, const json& report) {
+  const std::string line = report.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  // A pipe takes this at once; EPIPE says that nobody waits any more.
+  if (::write(fd, line.data(), line.size()) < 0) return errno_error(errno, "report to the waiting command");
+  return {};
+}
+
+json report_of(const Result<>& outcome) {
+  if (outcome.ok()) return {{"ok", true}};
+  const Error& error = outcome.error();
+  return {{"ok", false}, {"code", static_cast<int>(error.code())}, {"message", error.message()}, {"hint", error.hint()}};
+}
+
+/// From here on there is nobody to read what is printed.
+Result<> leave_terminal() {
+  UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null.valid()) return errno_error(errno, "open /dev/null");
+  for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::dup2(null.get(), fd) < 0) return errno_error(errno, "leave the terminal");
+  }
+  return {};
+}
+
+/// The serving process, from fork to end.
+int serve(World& world, fs::DaemonOptions options, Secret password, UniqueFd report, pid_t parent) {
+  ::setsid();
+  // If the command is interrupted before the mount is usable, the mount is not wanted any more.
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::getppid() != parent) return kExitInterrupted;
+  // A caller's pipe must not stay open for as long as the mount lives, nor --pass-fd.
+  ::close_range(STDERR_FILENO + 1, static_cast<unsigned>(report.get()) - 1, 0);
+  ::close_range(static_cast<unsigned>(report.get()) + 1, ~0u, 0);
+  // Locks on memory are not inherited: make a locked copy and wipe the other one.
+  Secret locked = password.clone();
+  password = Secret();
+
+  ::openlog("tain", LOG_PID, LOG_DAEMON);
+  bool reported = false;
+  options.warn = [&](const std::string& message) {
+    if (reported) ::syslog(LOG_WARNING, "%s", message.c_str());
+    else warn(world, message);
+  };
+  options.ready = [&]() -> Result<> {
+    ::prctl(PR_SET_PDEATHSIG, 0);
+    TRY(leave_terminal());
+    reported = true;
+    return send_report(UniqueFd(report.release()).get(), report_of({}));
+  };
+  auto outcome = fs::run_daemon(options, std::move(locked));
+  if (outcome.ok()) return kExitOk;
+  if (reported) ::syslog(LOG_ERR, "%s: %s", options.mountpoint.c_str(), outcome.error().message().c_str());
+  else (void)send_report(report.get(), report_of(outcome)).ok();
+  return exit_status(outcome.code());
+}
+
+/// Waits for the one line of the serving process. No line: it died.
+Result<> read_report(int fd, pid_t pid) {
+  std::string text;
+  std::array<char, 4096> buffer;
+  while (text.size() < kReportMax && !text.ends_with('\n')) {
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    text.append(buffer.data(), static_cast<size_t>(n));
+  }
+  const json report = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (report.is_object() && report.value("ok", false)) return {};
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+  if (report.is_object()) {
+    return Error(static_cast<Code>(report.value("code", static_cast<int>(Code::io))), report.value("message", std::string()))
+        .hint(report.value("hint", std::string()));
+  }
+  const std::string how = WIFSIGNALED(status) ? "was killed by signal " + std::to_string(WTERMSIG(status)) : "ended early";
+  return Error(Code::fuse, "the process that should serve the mount " + how).hint("tain mount -f shows what it says");
+}
+
+Result<> mount_in_background(World& world, const fs::DaemonOptions& options, Secret password, bool as_json) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error(errno, "make a pipe");
+  UniqueFd read_end(ends[0]), write_end(ends[1]);
+  world.out.flush();
+  world.err.flush();
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) return errno_error(errno, "fork");
+  if (pid == 0) {
+    read_end.reset();
+    // _exit: what the parent has registered for its end is not the child's business.
+    ::_exit(serve(world, options, std::move(password), std::move(write_end), parent));
+  }
+  write_end.reset();
+  password = Secret();
+  TRY(read_report(read_end.get(), pid));
+
+  struct stat st {};
+  if (::stat(options.mountpoint.c_str(), &st) != 0) {
+    return Error(Code::fuse, "the mount does not answer: " + errno_error(errno, options.mountpoint).message());
+  }
+  report_mounted(world, options, pid, as_json);
+  return {};
+}
+
+Result<> mount_in_foreground(World& world, fs::DaemonOptions options, Secret password, bool as_json) {
+  options.warn = [&world](const std::string& message) { warn(world, message); };
+  options.ready = [&]() -> Result<> {
+    report_mounted(world, options, ::getpid(), as_json);
+    return flush_output(world);
+  };
+  return fs::run_daemon(options, std::move(password));
+}
+
+/// FUSE lets others in only if the administrator has said so; say which line of which file.
+Result<> check_allow_other(const World& world, const MountFlags& flags) {
+  const bool wanted = flags.allow_other || std::count(flags.fuse_options.begin(), flags.fuse_options.end(), "allow_root") != 0;
+  if (!wanted || world.uid == 0) return {};
+  std::ifstream config("/etc/fuse.conf");
+  for (std::string line; std::getline(config, line);) {
+    if (line.starts_with("user_allow_other")) return {};
+  }
+  return Error(Code::fuse, "allow_other and allow_root are for root only on this system")
+      .hint("as root, add the line user_allow_other to /etc/fuse.conf");
+}
+
+Result<> check_not_in_use(const std::string& vault_directory) {
+  const auto holder = TRY(store::Vault::holder(vault_directory));
+  if (!holder) return {};
+  const std::string process = "process " + std::to_string(holder->pid);
+  if (holder->mountpoint.empty()) return Error(Code::in_use, vault_directory + " is in use by " + process).hint("wait until it has finished");
+  return Error(Code::in_use, vault_directory + " is already mounted at " + holder->mountpoint + " by " + process)
+      .hint("tain unmount " + holder->mountpoint);
+}
+
+}  // namespace
+
+Result<> cmd_mount(World& world, const Arguments& arguments) {
+  MountFlags flags;
+  for (const std::string& list : arguments.values("options")) TRY(add_mount_options(list, flags));
+  flags.read_only = flags.read_only || arguments.has("ro");
+  flags.allow_other = flags.allow_other || arguments.has("allow-other");
+
+  fs::DaemonOptions options;
+  const std::string& vault = arguments.positional()[0];
+  auto directory = canonical_path(vault);
+  if (!directory.ok()) return Error(Code::not_a_vault, "no vault at " + directory.error().message()).hint("tain init makes one");
+  options.vault_directory = *directory;
+  auto mountpoint = fs::resolve_path(arguments.positional()[1]);
+  if (!mountpoint.ok()) return Error(Code::mountpoint, "mountpoint " + mountpoint.error().message()).hint(mountpoint.error().hint());
+  options.mountpoint = *mountpoint;
+  options.runtime = runtime_paths(world, world.uid);
+  options.version = kVersion;
+  options.read_only = flags.read_only;
+  options.allow_other = flags.allow_other;
+  options.fuse_options = flags.fuse_options;
+
+  // All that can be known is checked before anybody types a password; the serving process checks again.
+  TRY(store::Vault::inspect(options.vault_directory));
+  auto usable = fs::check_mountpoint(options.mountpoint, options.vault_directory);
+  if (!usable.ok() && !usable.is(Code::in_use)) return usable;
+  TRY(check_not_in_use(options.vault_directory));  // knows the process too
+  TRY(std::move(usable));
+  TRY(check_fuse_device());
+  TRY(check_allow_other(world, flags));
+  warn_about_placement(world, options.vault_directory);
+
+  Secret password = TRY(read_password(world, arguments, "Password for " + options.vault_directory + ": "));
+  const bool as_json = arguments.has("json");
+  return arguments.has("foreground") ? mount_in_foreground(world, std::move(options), std::move(password), as_json)
+                                     : mount_in_background(world, options, std::move(password), as_json);
+}
+
+}  // namespace tain::cli

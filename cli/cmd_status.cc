@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// tain status: what a vault is doing, without its password.
+#include "cli/commands.h"
+#include "cli/target.h"
+#include "store/vault.h"
+
+namespace tain::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kStatusTimeoutMs = 5'000;
+
+/// What the header says, and what the serving process says if there is one.
+Result<json> describe(const World& world, const Target& target) {
+  const store::VaultInfo info = TRY(store::Vault::inspect(target.vault_directory));
+  json out = {{"vault", target.vault_directory},
+              {"vault_id", to_hex(info.id.bytes)},
+              {"mounted", target.mount.has_value()},
+              {"cipher", store::suite_name(info.suite)},
+              {"key_epoch", info.epoch},
+              {"key_slots", info.slot_count},
+              {"kdf", {{"name", "argon2id"}, {"passes", info.kdf.passes}, {"memory_bytes", info.kdf.memory_bytes}}},
+              {"header", {{"sequence", info.header_sequence}, {"copy_used", info.copy_used}}}};
+  auto holder = store::Vault::holder(target.vault_directory);
+  if (holder.ok() && *holder) out["pid"] = (*holder)->pid;
+  if (!target.mount) return out;
+
+  out["mountpoint"] = target.mount->mountpoint;
+  out["read_only"] = target.mount->read_only;
+  out["stale"] = fs::is_stale(*target.mount);
+  auto client = connect_to(world, target);
+  auto live = client.ok() ? client->request({{"op", "status"}}, kStatusTimeoutMs) : Result<json>(client.error());
+  if (!live.ok()) {
+    out["unreachable"] = live.error().message();
+    return out;
+  }
+  for (const char* member : {"pid", "version", "mounted_at", "entries", "content_bytes", "store_bytes", "pending_bytes", "secrets_locked"}) {
+    if (live->contains(member)) out[member] = (*live)[member];
+  }
+  return out;
+}
+
+std::string bytes_of(const json& status, const char* member) { return format_bytes(status.value(member, uint64_t{0})); }
+
+void print_text(World& world, const json& status) {
+  const auto line = [&world](std::string label, const std::string& text) {
+    label.resize(12, ' ');
+    world.out << "  " << label << text << '\n';
+  };
+  world.out << printable(world, status["vault"].get<std::string>()) << '\n';
+  if (!status["mounted"].get<bool>()) {
+    line("state", status.contains("pid") ? "not mounted, but open in process " + std::to_string(status["pid"].get<int64_t>()) : "not mounted");
+  } else {
+    std::string where = "mounted at " + printable(world, status["mountpoint"].get<std::string>());
+    if (status["read_only"].get<bool>()) where += ", read-only";
+    if (status.contains("pid")) where += ", process " + std::to_string(status["pid"].get<int64_t>());
+    if (status["stale"].get<bool>()) where += ", dead (tain unmount cleans it)";
+    line("state", where);
+  }
+  if (status.contains("entries")) {
+    line("content", std::to_string(status["entries"].get<uint64_t>()) + " entries, " + bytes_of(status, "content_bytes"));
+    line("store", bytes_of(status, "store_bytes"));
+    line("pending", bytes_of(status, "pending_bytes"));
+    line("secrets", status.value("secrets_locked", false) ? "locked in memory" : "may be swapped to disk: the memory lock limit is too low");
+  }
+  if (status.contains("unreachable")) line("more", "not known: " + status["unreachable"].get<std::string>());
+  line("cipher", status["cipher"].get<std::string>() + ", key epoch " + std::to_string(status["key_epoch"].get<uint32_t>()));
+  line("password", "Argon2id, " + std::to_string(status["kdf"]["passes"].get<uint32_t>()) + " passes over " +
+                       bytes_of(status["kdf"], "memory_bytes"));
+  line("key slots", std::to_string(status["key_slots"].get<size_t>()));
+  line("header", status["header"]["copy_used"].get<bool>() ? "first copy damaged, the second one serves; the next mount repairs it" : "intact");
+}
+
+}  // namespace
+
+Result<> cmd_status(World& world, const Arguments& arguments) {
+  const bool one = !arguments.positional().empty();
+  std::vector<Target> targets;
+  if (one) {
+    targets.push_back(TRY(find_target(arguments.positional()[0])));
+  } else {
+    targets = TRY(mounted_targets(world));
+  }
+  json all = json::array();
+  Result<> failure;
+  for (const Target& target : targets) {
+    auto status = describe(world, target);
+    if (!status.ok()) {
+      if (one) return std::move(status).error();
+      failure = Error(Code::partial, target.vault_directory + ": " + status.error().message());
+      print_error(world, failure.error());
+      continue;
+    }
+    if (!arguments.has("json")) print_text(world, *status);
+    all.push_back(*std::move(status));
+  }
+  if (arguments.has("json")) print_json(world, one ? all[0] : all);
+  if (!one && targets.empty() && !arguments.has("json")) note(world, "no vault is mounted");
+  return failure.ok() ? Result<>() : Error(Code::partial, "");
+}
+
+}  // namespace tain::cli

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands.h"
+
+#include <algorithm>
+
+#include "cli/exit.h"
+#include "cli/password.h"
+
+namespace tain::cli {
+namespace {
+
+const Option kJson = {"json", 0, "", "print the result as JSON"};
+const Option kHelp = {"help", 'h', "", "print this help"};
+
+std::vector<Option> join(std::initializer_list<std::vector<Option>> lists) {
+  std::vector<Option> out;
+  for (const auto& list : lists) out.insert(out.end(), list.begin(), list.end());
+  out.push_back(kHelp);
+  return out;
+}
+
+constexpr std::string_view kPasswordText =
+    "The password comes from one of the options; else from TAIN_PASSFILE or TAIN_PASSCMD; else from the systemd\n"
+    "credential tain.password; else from the terminal; else from a line of standard input.\n";
+
+std::string left_column(const Option& option) {
+  std::string text = option.letter != 0 ? std::string("  -") + option.letter + ", --" : "      --";
+  text += option.name;
+  if (!option.value.empty()) text += " " + std::string(option.value);
+  return text;
+}
+
+Result<> dispatch(World& world, const std::vector<std::string>& words) {
+  if (words.empty() || words[0] == "--help" || words[0] == "-h") {
+    print_overview(world);
+    return flush_output(world);
+  }
+  const std::string name = words[0] == "--version" ? "version" : words[0];
+  const Command* command = find_command(name);
+  if (command == nullptr) {
+    std::vector<std::string_view> names;
+    for (const Command& known : commands()) {
+      names.push_back(known.name);
+      names.insert(names.end(), known.aliases.begin(), known.aliases.end());
+    }
+    const std::string meant = nearest(name, names);
+    return Error(Code::usage, "unknown command " + name)
+        .hint(meant.empty() ? "tain help lists the commands" : "did you mean tain " + meant + "?");
+  }
+  auto arguments = Arguments::parse(command->options, {words.begin() + 1, words.end()});
+  if (!arguments.ok()) {
+    Error error = std::move(arguments).error();
+    if (!error.hint().empty()) return error;
+    return std::move(error).hint("tain " + std::string(command->name) + " --help");
+  }
+  if (arguments->has("help")) {
+    print_help(world, *command);
+    return flush_output(world);
+  }
+  const size_t given = arguments->positional().size();
+  if (given < command->positional_min || given > command->positional_max) {
+    return Error(Code::usage, std::string(given < command->positional_min ? "too few" : "too many") + " arguments")
+        .hint("usage: tain " + std::string(command->name) + " " + std::string(command->synopsis));
+  }
+  TRY(command->run(world, *arguments));
+  return flush_output(world);
+}
+
+}  // namespace
+
+const std::vector<Command>& commands() {
+  static const std::vector<Option> kdf_time = {
+      {"kdf-time", 0, "SECONDS", "how long checking the password shall take here (default 1; 0: the least that is safe)"}};
+  static const std::vector<Command> table = {
+      {"init", {}, "DIR", 1, 1, "make a vault in a new or empty directory",
+       "Without --cipher, AES-256-GCM is used where the processor has it, else XChaCha20-Poly1305.\n",
+       join({{{"cipher", 0, "NAME", "aes-256-gcm or xchacha20-poly1305"}}, kdf_time, password_options(), {kJson}}), cmd_init},
+      {"mount", {}, "VAULT MOUNTPOINT", 2, 2, "unlock a vault and mount it",
+       "Returns as soon as the mount is usable. A missing mountpoint is made, and removed again after the unmount;\n"
+       "an existing one must be empty. While the vault is not mounted, the mountpoint refuses writes, so that nothing\n"
+       "lands there in clear; tain unmount --release takes that off.\n"
+       "Mount options: ro, rw, allow_other, allow_root, max_read=N, noatime, noexec, passfile=FILE (mount.tain only).\n"
+       "nosuid and nodev are always on; what is meant for mount(8), systemd or a desktop is ignored.\n",
+       join({{{"foreground", 'f', "", "stay in the foreground; Ctrl-C unmounts"},
+              {"options", 'o', "OPTIONS", "mount options, separated by commas", true},
+              {"ro", 0, "", "mount read-only"},
+              {"allow-other", 0, "", "let other users in, as far as the files' permissions go"}},
+             password_options(),
+             {kJson}}),
+       cmd_mount},
+      {"unmount", {"umount", "lock"}, "MOUNTPOINT|VAULT", 1, 1, "store everything, unmount, and wait until the keys are gone",
+       "A busy mount stays, and the programs that use it are named. --release also makes the bare mountpoint\n"
+       "writable again (see tain mount --help), so that it can be used for something else or removed.\n",
+       join({{{"release", 0, "", "take the write protection off the bare mountpoint"}}}), cmd_unmount},
+      {"status", {}, "[VAULT|MOUNTPOINT]", 0, 1, "show the state of a vault, or of all that are mounted",
+       "Needs no password. Of a vault that is not mounted, only what its header says is known.\n"
+       "With --json: an object for one vault, an array of them without an argument.\n",
+       join({{kJson}}), cmd_status},
+      {"list", {}, "", 0, 0, "list the mounted vaults", "Those of this user; root sees all.\n", join({{kJson}}), cmd_list},
+      {"passwd", {}, "VAULT|MOUNTPOINT", 1, 1, "change the password",
+       "The vault may be mounted. The new password comes from one of the --new-… options, else from the terminal, else\n"
+       "from the next line of standard input.\n",
+       join({password_options(), new_password_options(), kdf_time}), cmd_passwd},
+      {"ls", {}, "VAULT[:PATH] | VAULT PATH", 1, 2, "list a directory in a vault, mounted or not", "",
+       join({{{"long", 'l', "", "with permissions, owner, size and time"}}, password_options(), {kJson}}), cmd_ls},
+      {"cat", {}, "VAULT:PATH | VAULT PATH", 1, 2, "write a file of a vault, mounted or not, to standard output", "",
+       join({password_options()}), cmd_cat},
+      {"doctor", {}, "[VAULT]", 0, 1, "check this machine, and a vault's header, for trouble",
+       "Needs no password. Exits with 1 if something would keep tain from working, with 26 if the vault's header is damaged.\n",
+       join({{kJson}}), cmd_doctor},
+      {"version", {}, "", 0, 0, "show the versions of tain, its format and its libraries", "", join({{kJson}}), cmd_version},
+      {"help", {}, "[COMMAND]", 0, 1, "show this, or the help of a command", "", join({}), cmd_help},
+  };
+  return table;
+}
+
+const Command* find_command(std::string_view name) {
+  for (const Command& command : commands()) {
+    const auto& aliases = command.aliases;
+    if (command.name == name || std::find(aliases.begin(), aliases.end(), name) != aliases.end()) return &command;
+  }
+  return nullptr;
+}
+
+void print_overview(World& world) {
+  world.out << "usage: tain COMMAND [ARGUMENTS]\n\nAn encrypted folder that mounts as plain files.\n\n";
+  for (const Command& command : commands()) {
+    std::string name(command.name);
+    name.resize(std::max(name.size(), size_t{10}), ' ');
+    world.out << "  " << name << command.summary << '\n';
+  }
+  world.out << "\ntain COMMAND --help tells more.\n";
+}
+
+void print_help(World& world, const Command& command) {
+  world.out << "usage: tain " << command.name << " [OPTIONS] " << command.synopsis << "\n\n" << command.summary << '\n';
+  if (!command.aliases.empty()) {
+    world.out << "also:";
+    for (std::string_view alias : command.aliases) world.out << " tain " << alias;
+    world.out << '\n';
+  }
+  world.out << '\n';
+  bool takes_password = false;
+  for (const Option& option : command.options) {
+    std::string left = left_column(option);
+    left.resize(std::max(left.size() + 2, size_t{30}), ' ');
+    world.out << left << option.help << '\n';
+    takes_password = takes_password || option.name == "passfile";
+  }
+  if (!command.details.empty()) world.out << '\n' << command.details;
+  if (takes_password) world.out << '\n' << kPasswordText;
+}
+
+int run(World& world, const std::vector<std::string>& words) {
+  auto outcome = dispatch(world, words);
+  if (outcome.ok()) return kExitOk;
+  world.out.flush();
+  print_error(world, outcome.error());
+  return exit_status(outcome.code());
+}
+
+}  // namespace tain::cli

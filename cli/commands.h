@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of commands: the one place to add a command, and the source of every help text.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/arguments.h"
+#include "cli/world.h"
+
+namespace tain::cli {
+
+struct Command {
+  std::string_view name;
+  std::vector<std::string_view> aliases;
+  std::string_view synopsis;  // the positional arguments
+  size_t positional_min = 0;
+  size_t positional_max = 0;
+  std::string_view summary;  // one line
+  std::string_view details;  // whole sentences, printed by --help
+  std::vector<Option> options;
+  Result<> (*run)(World& world, const Arguments& arguments) = nullptr;
+};
+
+/// Every command, in the order of the help.
+const std::vector<Command>& commands();
+/// By name or alias; null if there is none.
+const Command* find_command(std::string_view name);
+
+/// `tain help`: the overview.
+void print_overview(World& world);
+/// `tain COMMAND --help`.
+void print_help(World& world, const Command& command);
+
+/// Runs the command line `words` (without the program's name), prints what went wrong, and yields the exit status.
+int run(World& world, const std::vector<std::string>& words);
+
+// The commands, each in cmd_NAME.cc.
+Result<> cmd_init(World& world, const Arguments& arguments);
+Result<> cmd_mount(World& world, const Arguments& arguments);
+Result<> cmd_unmount(World& world, const Arguments& arguments);
+Result<> cmd_status(World& world, const Arguments& arguments);
+Result<> cmd_list(World& world, const Arguments& arguments);
+Result<> cmd_passwd(World& world, const Arguments& arguments);
+Result<> cmd_ls(World& world, const Arguments& arguments);
+Result<> cmd_cat(World& world, const Arguments& arguments);
+Result<> cmd_doctor(World& world, const Arguments& arguments);
+Result<> cmd_version(World& world, const Arguments& arguments);
+Result<> cmd_help(World& world, const Arguments& arguments);
+
+}  // namespace tain::cli

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program tain: builds the world and runs one command in it.
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+
+#include "base/secret.h"
+#include "cli/commands.h"
+#include "cli/exit.h"
+#include "cli/mount_options.h"
+
+namespace {
+
+using namespace tain;
+using namespace tain::cli;
+
+int run_program(World& world, std::string_view program, std::vector<std::string> words) {
+  if (auto ready = init_crypto(); !ready.ok()) {
+    print_error(world, ready.error());
+    return kExitFailed;
+  }
+  if (program.ends_with("mount.tain")) {  // mount(8) calls it for the type "tain"
+    auto translated = mount_helper_words(words);
+    if (!translated.ok()) {
+      print_error(world, translated.error());
+      return kExitUsage;
+    }
+    if (translated->empty()) return kExitOk;
+    words = *std::move(translated);
+    words.insert(words.begin(), "mount");
+  }
+  return run(world, words);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A reader that goes away shows as EPIPE where it is written, not as a death in the middle of something.
+  std::signal(SIGPIPE, SIG_IGN);
+  ControllingTerminal terminal;
+  World world{.terminal = terminal, .out = std::cout, .err = std::cerr};
+  world.stdin_is_tty = ::isatty(STDIN_FILENO) != 0;
+  world.out_is_tty = ::isatty(STDOUT_FILENO) != 0;
+  world.err_is_tty = ::isatty(STDERR_FILENO) != 0;
+  world.uid = ::getuid();
+  world.env = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  // The last barrier: libraries may throw, for want of memory at least.
+  try {
+    return run_program(world, argc > 0 ? argv[0] : "tain", {argv + std::min(argc, 1), argv + argc});
+  } catch (const std::exception& exception) {
+    print_error(world, Error(Code::memory, std::string("unexpected failure: ") + exception.what()));
+    return kExitFailed;
+  }
+}

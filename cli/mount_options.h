@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The -o options of a mount, and the command line of mount(8)'s helper mount.tain.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tain::cli {
+
+struct MountFlags {
+  bool read_only = false;
+  bool allow_other = false;
+  std::vector<std::string> fuse_options;  // passed on as they are
+};
+
+/// Adds the options of a comma-separated list. What only means something to mount(8), systemd or desktops is
+/// ignored, and so are nosuid and nodev, which are always on. Errors: usage (names the unknown option).
+Result<> add_mount_options(std::string_view list, MountFlags& flags);
+
+/// Turns `mount.tain SOURCE TARGET [-sfnv] [-N NS] [-t TYPE] [-o OPTIONS]` (without the program's name) into the words
+/// after `tain mount`. The option passfile=FILE becomes --passfile. Nothing to do (-f, a dry run): no words.
+/// Errors: usage.
+Result<std::vector<std::string>> mount_helper_words(const std::vector<std::string>& words);
+
+}  // namespace tain::cli

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/vault_files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <deque>
+
+#include "base/file.h"
+#include "cli/password.h"
+#include "store/content.h"
+#include "store/tree.h"
+#include "store/vault.h"
+
+namespace tain::cli {
+namespace {
+
+constexpr size_t kPieceSize = 256 * 1024;  // bytes
+constexpr int kLinksMax = 40;              // as the kernel's
+
+std::string name_of(const std::string& path) {
+  std::string trimmed = path;
+  while (trimmed.ends_with('/')) trimmed.pop_back();
+  return trimmed.substr(trimmed.rfind('/') + 1);
+}
+
+Error leads_out(const std::string& path) { return Error(Code::not_permitted, path + " leads out of the vault"); }
+
+/// Plaintext in passing: wiped when it goes.
+class Piece {
+ public:
+  Piece() : bytes_(kPieceSize) {}
+  ~Piece() { wipe(bytes_); }
+  Piece(const Piece&) = delete;
+  Piece& operator=(const Piece&) = delete;
+  ByteSpan span() { return bytes_; }
+
+ private:
+  Bytes bytes_;
+};
+
+class MountedFiles final : public VaultFiles {
+ public:
+  explicit MountedFiles(UniqueFd root) : root_(std::move(root)) {}
+
+  Result<std::vector<FileInfo>> list(const std::string& path) override {
+    UniqueFd fd = TRY(open_beneath(path, O_PATH));
+    struct stat st {};
+    if (::fstat(fd.get(), &st) != 0) return errno_error(errno, path);
+    std::vector<FileInfo> files;
+    if (!S_ISDIR(st.st_mode)) {
+      files.push_back(describe(name_of(path), st));
+      return files;
+    }
+    UniqueFd readable = TRY(open_beneath(path, O_RDONLY | O_DIRECTORY));
+    DIR* directory = ::fdopendir(readable.get());
+    if (directory == nullptr) return errno_error(errno, path);
+    readable.release();
+    while (const dirent* entry = ::readdir(directory)) {
+      const std::string name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      if (::fstatat(::dirfd(directory), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;  // removed meanwhile
+      files.push_back(describe(name, st));
+      if (S_ISLNK(st.st_mode)) files.back().symlink = read_link(::dirfd(directory), name);
+    }
+    ::closedir(directory);
+    return files;
+  }
+
+  Result<> read(const std::string& path, const Sink& sink) override {
+    UniqueFd fd = TRY(open_beneath(path, O_RDONLY | O_NONBLOCK));  // a FIFO must not block
+    struct stat st {};
+    if (::fstat(fd.get(), &st) != 0) return errno_error(errno, path);
+    if (!S_ISREG(st.st_mode)) return Error(Code::invalid_argument, path + " is not a regular file");
+    Piece piece;
+    for (;;) {
+      const ssize_t n = ::read(fd.get(), piece.span().data(), piece.span().size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return errno_error(errno, "read " + path);
+      if (n == 0) return {};
+      TRY(sink(piece.span().first(static_cast<size_t>(n))));
+    }
+  }
+
+ private:
+  Result<UniqueFd> open_beneath(const std::string& path, int flags) {
+    open_how how{};
+    how.flags = static_cast<unsigned>(flags | O_CLOEXEC);
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+    const char* name = path.empty() ? "." : path.c_str();
+    UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, root_.get(), name, &how, sizeof how)));
+    if (fd.valid()) return fd;
+    return errno == EXDEV ? leads_out(path) : errno_error(errno, path);
+  }
+
+  static std::string read_link(int directory, const std::string& name) {
+    std::string target(store::kSymlinkMax + 1, '\0');
+    const ssize_t size = ::readlinkat(directory, name.c_str(), target.data(), target.size());
+    target.resize(size < 0 ? 0 : static_cast<size_t>(size));
+    return target;
+  }
+
+  static FileInfo describe(const std::string& name, const struct stat& st) {
+    return {name, st.st_mode, st.st_nlink, st.st_uid, st.st_gid, static_cast<uint64_t>(st.st_size), st.st_mtim.tv_sec, {}};
+  }
+
+  UniqueFd root_;
+};
+
+class ClosedFiles final : public VaultFiles {
+ public:
+  explicit ClosedFiles(std::unique_ptr<store::Vault> vault) : vault_(std::move(vault)) {}
+
+  Result<std::vector<FileInfo>> list(const std::string& path) override {
+    const store::Attr attr = TRY(walk(path));
+    std::vector<FileInfo> files;
+    if (!S_ISDIR(attr.mode)) {
+      files.push_back(describe(name_of(path), attr));
+      return files;
+    }
+    std::vector<std::pair<std::string, Ino>> entries;
+    TRY(vault_->tree().list(attr.ino, Cookie{0}, [&](const store::ListItem& item) {
+      entries.emplace_back(item.name, item.ino);
+      return true;
+    }));
+    for (const auto& [name, ino] : entries) {
+      const store::Attr entry = TRY(vault_->tree().getattr(ino));
+      files.push_back(describe(name, entry));
+      if (S_ISLNK(entry.mode)) files.back().symlink = TRY(vault_->tree().readlink(ino));
+    }
+    return files;
+  }
+
+  Result<> read(const std::string& path, const Sink& sink) override {
+    const store::Attr attr = TRY(walk(path));
+    if (S_ISDIR(attr.mode)) return Error(Code::is_directory, path + " is a directory");
+    if (!S_ISREG(attr.mode)) return Error(Code::invalid_argument, path + " is not a regular file");
+    Piece piece;
+    for (uint64_t offset = 0;;) {
+      auto size = vault_->content().read(attr.ino, offset, piece.span());
+      if (!size.ok()) return std::move(size).error().with("read " + path);
+      if (*size == 0) return {};
+      TRY(sink(piece.span().first(*size)));
+      offset += *size;
+    }
+  }
+
+ private:
+  static std::deque<std::string> components(const std::string& path) {
+    std::deque<std::string> out;
+    for (size_t start = 0; start <= path.size();) {
+      const size_t slash = std::min(path.find('/', start), path.size());
+      if (slash > start) out.push_back(path.substr(start, slash - start));
+      start = slash + 1;
+    }
+    return out;
+  }
+
+  Result<store::Attr> walk(const std::string& path) {
+    store::Tree& tree = vault_->tree();
+    std::deque<std::string> rest = components(path);
+    Ino at = kRootIno;
+    for (int links = 0; !rest.empty();) {
+      const std::string name = std::move(rest.front());
+      rest.pop_front();
+      if (name == ".") continue;
+      if (name == "..") {
+        if (at == kRootIno) return leads_out(path);
+        at = TRY(tree.parent(at));
+        continue;
+      }
+      auto attr = tree.lookup(at, name);
+      if (!attr.ok()) return std::move(attr).error().with(path);
+      if (!S_ISLNK(attr->mode)) {
+        at = attr->ino;
+        continue;
+      }
+      const std::string target = TRY(tree.readlink(attr->ino));
+      if (target.starts_with('/')) return leads_out(path);
+      if (++links > kLinksMax) return Error(Code::invalid_argument, path + ": too many symbolic links");
+      const std::deque<std::string> more = components(target);
+      rest.insert(rest.begin(), more.begin(), more.end());
+    }
+    return tree.getattr(at);
+  }
+
+  static FileInfo describe(const std::string& name, const store::Attr& attr) {
+    return {name, attr.mode, attr.nlink, attr.uid, attr.gid, attr.size, attr.mtime.seconds, {}};
+  }
+
+  std::unique_ptr<store::Vault> vault_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<VaultFiles>> VaultFiles::open(World& world, const Arguments& arguments, const Target& target) {
+  if (target.mount) {
+    UniqueFd root(::open(target.mount->mountpoint.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!root.valid()) return errno_error(errno, "open " + target.mount->mountpoint);
+    return std::unique_ptr<VaultFiles>(std::make_unique<MountedFiles>(std::move(root)));
+  }
+  TRY(store::Vault::inspect(target.vault_directory));  // before anybody types a password
+  const Secret password = TRY(read_password(world, arguments, "Password for " + target.vault_directory + ": "));
+  store::OpenOptions options;
+  options.read_only = true;
+  options.warn = [&world](const std::string& message) { warn(world, message); };
+  auto vault = TRY(store::Vault::open(target.vault_directory, options, password));
+  return std::unique_ptr<VaultFiles>(std::make_unique<ClosedFiles>(std::move(vault)));
+}
+
+}  // namespace tain::cli

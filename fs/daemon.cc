@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/daemon.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <thread>
+
+#include "base/clock.h"
+#include "fs/control.h"
+#include "fs/mountpoint.h"
+#include "fs/session.h"
+#include "store/vault.h"
+
+namespace tain::fs {
+namespace {
+
+using nlohmann::json;
+
+Result<> harden_process() {
+  const rlimit none{0, 0};
+  if (::setrlimit(RLIMIT_CORE, &none) != 0) return errno_error(errno, "turn off core dumps");
+  if (::prctl(PR_SET_DUMPABLE, 0) != 0) return errno_error(errno, "turn off tracing");
+  if (::chdir("/") != 0) return errno_error(errno, "change to /");
+  ::umask(077);
+  return {};
+}
+
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
+  return set;
+}
+
+/// Turns a stop signal into Session::stop(). The signals are blocked in every thread.
+class SignalWatch {
+ public:
+  static Result<std::unique_ptr<SignalWatch>> start(Session& session) {
+    const sigset_t set = stop_signals();
+    auto watch = std::unique_ptr<SignalWatch>(new SignalWatch());
+    watch->signals_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC));
+    watch->wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC));
+    if (!watch->signals_.valid() || !watch->wake_.valid()) return errno_error(errno, "watch for signals");
+    watch->thread_ = std::thread([fds = watch.get(), &session] {
+      pollfd polled[] = {{fds->signals_.get(), POLLIN, 0}, {fds->wake_.get(), POLLIN, 0}};
+      while (::poll(polled, 2, -1) < 0 && errno == EINTR) {}
+      if (polled[0].revents != 0) session.stop();
+    });
+    return watch;
+  }
+  ~SignalWatch() {
+    const uint64_t one = 1;
+    if (!thread_.joinable()) return;
+    while (::write(wake_.get(), &one, sizeof one) < 0 && errno == EINTR) {}
+    thread_.join();
+  }
+  SignalWatch(const SignalWatch&) = delete;
+  SignalWatch& operator=(const SignalWatch&) = delete;
+
+ private:
+  SignalWatch() = default;
+  UniqueFd signals_, wake_;
+  std::thread thread_;
+};
+
+json describe(const store::Vault& vault, const DaemonOptions& options, int64_t mounted_at_s) {
+  const store::VaultInfo& info = vault.info();
+  const store::VaultStats stats = vault.stats();
+  return {{"ok", true},
+          {"pid", ::getpid()},
+          {"version", options.version},
+          {"vault", info.directory},
+          {"vault_id", to_hex(info.id.bytes)},
+          {"mountpoint", options.mountpoint},
+          {"mounted_at", mounted_at_s},
+          {"read_only", vault.read_only()},
+          {"cipher", store::suite_name(info.suite)},
+          {"entries", stats.entries},
+          {"content_bytes", stats.content_bytes},
+          {"store_bytes", stats.store_bytes},
+          {"pending_bytes", stats.pending_bytes},
+          {"secrets_locked", Secret::all_locked()}};
+}
+
+json counters(const store::Vault& vault) {
+  const store::VaultStats stats = vault.stats();
+  return {{"ok", true}, {"commits", stats.commits}, {"journal_frames", stats.journal_frames}};
+}
+
+ControlServer::Handler control_handler(store::Vault& vault, const DaemonOptions& options) {
+  const int64_t mounted_at_s = system_clock().wall_ns() / 1'000'000'000;
+  return [&vault, &options, mounted_at_s](const json& request) -> json {
+    const json op = request.value("op", json());
+    if (op == "status") return describe(vault, options, mounted_at_s);
+    if (op == "counters") return counters(vault);
+    if (op == "sync") return reply_for(vault.sync());
+    return reply_for(Error(Code::usage, "unknown op").hint("status, counters, sync or wait_closed"));
+  };
+}
+
+/// The mount works without its control socket, so a failure is only reported.
+std::unique_ptr<ControlServer> start_control(store::Vault& vault, const DaemonOptions& options) {
+  auto directory = make_runtime_directory(options.runtime);
+  auto server = directory.ok()
+                    ? ControlServer::start(control_socket_path(*directory, vault.info().id), control_handler(vault, options))
+                    : Result<std::unique_ptr<ControlServer>>(std::move(directory).error());
+  if (server.ok()) return std::move(server).value();
+  options.warn("no control socket: " + server.error().message() + "; status and unmount will know less");
+  return nullptr;
+}
+
+Result<> serve(Session& session, Mountpoint& mountpoint, const DaemonOptions& options) {
+  if (auto is_protected = mountpoint.protect(); !is_protected.ok()) {
+    options.warn(mountpoint.path() + " would accept clear text while it is not mounted: " + is_protected.error().message());
+  }
+  auto watch = TRY(SignalWatch::start(session));
+  TRY(options.ready());
+  return session.run();
+}
+
+}  // namespace
+
+Result<> run_daemon(const DaemonOptions& options, Secret password) {
+  TRY(harden_process());
+  const sigset_t signals = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+
+  Mountpoint mountpoint = TRY(Mountpoint::prepare(options.mountpoint, options.vault_directory));
+  store::OpenOptions open_options;
+  open_options.read_only = options.read_only;
+  open_options.mountpoint = options.mountpoint;
+  open_options.warn = options.warn;
+  auto vault = TRY(store::Vault::open(options.vault_directory, open_options, password));
+  password = Secret();
+
+  MountOptions mount_options;
+  mount_options.mountpoint = options.mountpoint;
+  mount_options.source = options.vault_directory;
+  mount_options.read_only = options.read_only;
+  mount_options.allow_other = options.allow_other;
+  mount_options.fuse_options = options.fuse_options;
+  auto session = TRY(Session::start(*vault, mount_options));
+
+  std::unique_ptr<ControlServer> control = start_control(*vault, options);
+  Result<> outcome = serve(*session, mountpoint, options);
+  session->unmount();
+  session.reset();
+  mountpoint.tidy();
+  if (control) control->stop();  // its handler uses the vault
+  if (auto closed = vault->close(); outcome.ok()) outcome = std::move(closed);
+  if (control) control->finish(outcome);
+  return outcome;
+}
+
+}  // namespace tain::fs

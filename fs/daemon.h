@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a mount in the process that serves it: open, mount, serve, unmount, commit.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "fs/runtime.h"
+
+namespace tain::fs {
+
+struct DaemonOptions {
+  std::string vault_directory;  // absolute, canonical
+  std::string mountpoint;       // as of resolve_path (fs/mountpoint.h)
+  RuntimePaths runtime;
+  std::string version;  // of the program, for "status"
+  bool read_only = false;
+  bool allow_other = false;
+  std::vector<std::string> fuse_options;
+  /// Told about things a person should know, one line each. Threads: any.
+  std::function<void(const std::string&)> warn;
+  /// Called once when the mount is there and is about to be served; a failure ends it again.
+  std::function<Result<>()> ready;
+};
+
+/// Opens the vault, mounts it and serves it until it is unmounted or SIGINT, SIGTERM or SIGHUP arrives. The password
+/// is wiped as soon as the vault is open. Call it in a process with one thread: LMDB forbids a later fork.
+/// Changes the process for good: no core dumps, not traceable, signals blocked, umask 077, working directory /.
+/// Errors: mountpoint, fuse, those of Vault::open, and what the last commit said.
+Result<> run_daemon(const DaemonOptions& options, Secret password);
+
+}  // namespace tain::fs

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rules of a POSIX file system over a vault.
+#include "fs/filesystem.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <optional>
+
+namespace tain::fs {
+
+using store::Attr;
+
+namespace {
+
+constexpr uint32_t kPermissionBits = 07777;
+constexpr uint64_t kInodesReported = uint64_t{1} << 32;  // statfs: "no limit you will meet"
+
+/// The kernel passes on names of up to 1024 bytes and lets the file system refuse.
+Result<> check_name(std::string_view name) {
+  if (name.size() > store::kNameMax) return Error(Code::name_too_long, "name longer than 255 bytes");
+  if (name.empty() || name == "." || name == ".." || name.find('/') != name.npos || name.find('\0') != name.npos) {
+    return Error(Code::invalid_argument, "not a file name");
+  }
+  return {};
+}
+
+/// Name spaces that are kept. The kernel decides who may use them. `system.*` is not among them: it would hold
+/// POSIX ACLs, and keeping those without enforcing them would be a lie. Labels of SELinux are the kernel's affair on
+/// FUSE; and `ls -l` asks for them file by file, a round trip each, until it hears "not supported".
+Result<> check_xattr_name(std::string_view name) {
+  if (name.size() > store::kXattrNameMax) return Error(Code::out_of_range, "attribute name longer than 255 bytes");
+  if (name == "security.selinux") return Error(Code::unsupported, "labels are not kept");
+  for (std::string_view space : {"user.", "trusted.", "security."}) {
+    if (!name.starts_with(space)) continue;
+    if (name.size() == space.size()) return Error(Code::invalid_argument, "attribute name without a name");
+    return {};
+  }
+  return Error(Code::unsupported, "attribute name space not supported");
+}
+
+Result<> check_range(uint64_t offset, uint64_t length) {
+  if (offset > store::kFileSizeMax || length > store::kFileSizeMax - offset) {
+    return Error(Code::too_large, "past the largest file size");
+  }
+  return {};
+}
+
+/// `mode` after a change of owner or content: set-user-id goes; set-group-id goes where it means "run as group",
+/// not where it once meant mandatory locking. Root (CAP_FSETID) may change content without losing them.
+uint32_t without_privileges(uint32_t mode) {
+  mode &= ~static_cast<uint32_t>(S_ISUID);
+  if ((mode & S_IXGRP) != 0) mode &= ~static_cast<uint32_t>(S_ISGID);
+  return mode;
+}
+
+}  // namespace
+
+Filesystem::Filesystem(store::Vault& vault) : vault_(vault), tree_(vault.tree()), content_(vault.content()) {}
+
+Result<Attr> Filesystem::counted(Result<Attr> attr) {
+  if (attr.ok()) lookups_.add(attr->ino);
+  return attr;
+}
+
+Result<Attr> Filesystem::lookup(Ino directory, std::string_view name) {
+  if (name.size() > store::kNameMax) return Error(Code::name_too_long, "name longer than 255 bytes");
+  return counted(tree_.lookup(directory, name));
+}
+
+Result<Attr> Filesystem::acquire(Ino ino) {
+  return counted(tree_.getattr(ino));
+}
+
+void Filesystem::forget(Ino ino, uint64_t count) {
+  if (lookups_.forget(ino, count)) reap(ino);
+}
+
+void Filesystem::orphaned(const store::Unlinked& unlinked) {
+  if (unlinked.orphan && lookups_.mark_orphan(unlinked.ino)) reap(unlinked.ino);
+}
+
+void Filesystem::reap(Ino ino) {
+  // Nobody waits for this. An orphan that could not be removed is on the vault's list and goes at the next open.
+  static_cast<void>(tree_.reap(ino));
+}
+
+Result<Attr> Filesystem::getattr(Ino ino) {
+  return tree_.getattr(ino);
+}
+
+Result<Attr> Filesystem::setattr(Ino ino, const store::AttrChange& change, const Caller& caller) {
+  store::AttrChange all = change;
+  // chmod by someone outside the file's group clears set-group-id too; the kernel, who knows the caller's groups,
+  // has done that already (setattr_prepare). The kernel holds the inode's lock: nobody changes the mode meanwhile.
+  const bool changes_owner = change.uid || change.gid;
+  const bool changes_size = change.size && caller.uid != 0;
+  if ((changes_owner || changes_size) && !change.mode) {
+    const Attr now = TRY(tree_.getattr(ino));
+    const uint32_t mode = without_privileges(now.mode);
+    if (!S_ISDIR(now.mode) && mode != now.mode) all.mode = mode & kPermissionBits;
+  }
+  if (all.mode) all.mode = *all.mode & kPermissionBits;
+  if (all.size) TRY(check_range(0, *all.size));
+  return tree_.setattr(ino, all);
+}
+
+Result<std::string> Filesystem::readlink(Ino ino) {
+  return tree_.readlink(ino);
+}
+
+Result<Attr> Filesystem::make(Ino directory, std::string_view name, uint32_t mode, const Caller& caller) {
+  TRY(check_name(name));
+  const uint32_t type = (mode & S_IFMT) == 0 ? S_IFREG : mode & S_IFMT;
+  switch (type) {
+    case S_IFREG:
+    case S_IFDIR:
+    case S_IFIFO:
+    case S_IFSOCK: break;
+    case S_IFCHR:
+    case S_IFBLK: return Error(Code::not_permitted, "device files are not kept");  // the mount is nodev
+    default: return Error(Code::invalid_argument, "unknown file type");
+  }
+  return counted(tree_.make(
+      directory, name,
+      {.mode = type | (mode & kPermissionBits), .uid = caller.uid, .gid = caller.gid, .rdev = 0, .symlink = {}}));
+}
+
+Result<Attr> Filesystem::symlink(std::string_view target, Ino directory, std::string_view name, const Caller& caller) {
+  TRY(check_name(name));
+  if (target.empty()) return Error(Code::not_found, "empty link target");
+  if (target.size() > store::kSymlinkMax) return Error(Code::name_too_long, "link target longer than 4095 bytes");
+  return counted(tree_.make(
+      directory, name,
+      {.mode = S_IFLNK | 0777, .uid = caller.uid, .gid = caller.gid, .rdev = 0, .symlink = std::string(target)}));
+}
+
+Result<Attr> Filesystem::make_unnamed(Ino directory, uint32_t mode, const Caller& caller) {
+  Result<Attr> made = counted(tree_.make_unnamed(
+      directory,
+      {.mode = S_IFREG | (mode & kPermissionBits), .uid = caller.uid, .gid = caller.gid, .rdev = 0, .symlink = {}}));
+  // Counted above, so not reaped here but when the kernel forgets it; harmless if link() names it before.
+  if (made.ok()) orphaned({.ino = made->ino, .orphan = true});
+  return made;
+}
+
+Result<Attr> Filesystem::link(Ino ino, Ino directory, std::string_view name) {
+  TRY(check_name(name));
+  return counted(tree_.link(ino, directory, name));
+}
+
+Result<> Filesystem::unlink(Ino directory, std::string_view name) {
+  TRY(check_name(name));
+  orphaned(TRY(tree_.unlink(directory, name)));
+  return {};
+}
+
+Result<> Filesystem::rmdir(Ino directory, std::string_view name) {
+  TRY(check_name(name));
+  orphaned(TRY(tree_.rmdir(directory, name)));
+  return {};
+}
+
+Result<> Filesystem::rename(Ino from_directory, std::string_view from, Ino to_directory, std::string_view to,
+                            uint32_t flags) {
+  TRY(check_name(from));
+  TRY(check_name(to));
+  store::RenameMode mode = store::RenameMode::replace;
+  switch (flags) {
+    case 0: break;
+    case RENAME_NOREPLACE: mode = store::RenameMode::no_replace; break;
+    case RENAME_EXCHANGE: mode = store::RenameMode::exchange; break;
+    default: return Error(Code::invalid_argument, "unknown rename flag");
+  }
+  const std::optional<store::Unlinked> replaced = TRY(tree_.rename(from_directory, from, to_directory, to, mode));
+  if (replaced) orphaned(*replaced);
+  return {};
+}
+
+Result<> Filesystem::list(Ino directory, uint64_t offset, const std::function<bool(const DirectoryItem&)>& take) {
+  constexpr uint64_t kDot = 1;  // cookies of the store start at 16 (docs/format.md §6.2)
+  constexpr uint64_t kDotDot = 2;
+  const uint8_t type = store::dirent_type(S_IFDIR);
+  if (offset < kDot && !take({.name = ".", .ino = directory, .type = type, .offset = kDot})) return {};
+  if (offset < kDotDot) {
+    const Ino parent = TRY(tree_.parent(directory));
+    if (!take({.name = "..", .ino = parent, .type = type, .offset = kDotDot})) return {};
+  }
+  return tree_.list(directory, Cookie{offset <= kDotDot ? 0 : offset}, [&](const store::ListItem& item) {
+    return take({.name = item.name, .ino = item.ino, .type = item.type, .offset = raw(item.cookie)});
+  });
+}
+
+Result<size_t> Filesystem::read(Ino ino, uint64_t offset, ByteSpan out) {
+  return content_.read(ino, offset, out);
+}
+
+Result<> Filesystem::write(Ino ino, uint64_t offset, ByteView data, const Caller& caller) {
+  TRY(check_range(offset, data.size()));
+  return content_.write(ino, offset, data, caller.uid == 0 ? store::Privileges::keep : store::Privileges::clear);
+}
+
+Result<> Filesystem::clear_privileges(Ino ino, const Caller& caller) {
+  if (caller.uid == 0) return {};
+  const Attr now = TRY(tree_.getattr(ino));
+  const uint32_t mode = without_privileges(now.mode);
+  if (mode == now.mode || S_ISDIR(now.mode)) return {};
+  store::AttrChange change;
+  change.mode = mode & kPermissionBits;
+  TRY(tree_.setattr(ino, change));
+  return {};
+}
+
+Result<> Filesystem::allocate(Ino ino, int mode, uint64_t offset, uint64_t length, const Caller& caller) {
+  if (length == 0) return Error(Code::invalid_argument, "empty range");
+  TRY(check_range(offset, length));
+  TRY(clear_privileges(ino, caller));
+  switch (mode) {
+    case 0: return content_.allocate(ino, offset, length);
+    // Space past the end cannot be set aside in a store that writes elsewhere at every change.
+    case FALLOC_FL_KEEP_SIZE: return {};
+    case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+    case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE: return content_.zero(ino, offset, length, /*extend=*/false);
+    case FALLOC_FL_ZERO_RANGE: return content_.zero(ino, offset, length, /*extend=*/true);
+    default: return Error(Code::unsupported, "fallocate mode not supported");
+  }
+}
+
+Result<uint64_t> Filesystem::seek(Ino ino, uint64_t offset, int whence) {
+  switch (whence) {
+    case SEEK_DATA: return content_.seek(ino, offset, store::Whence::data);
+    case SEEK_HOLE: return content_.seek(ino, offset, store::Whence::hole);
+    default: return Error(Code::invalid_argument, "unknown whence");
+  }
+}
+
+Result<uint64_t> Filesystem::copy(Ino from, uint64_t from_offset, Ino to, uint64_t to_offset, uint64_t length,
+                                  const Caller& caller) {
+  length = std::min(length, kCopyMax);
+  TRY(check_range(from_offset, 0));
+  TRY(check_range(to_offset, length));
+  TRY(clear_privileges(to, caller));
+  return content_.copy(from, from_offset, to, to_offset, length);
+}
+
+Result<> Filesystem::sync(Ino ino) {
+  return vault_.fsync(ino);
+}
+
+Result<Bytes> Filesystem::get_xattr(Ino ino, const std::string& name) {
+  TRY(check_xattr_name(name));
+  return tree_.get_xattr(ino, name);
+}
+
+Result<std::string> Filesystem::list_xattrs(Ino ino, const Caller& caller) {
+  const store::Xattrs xattrs = TRY(tree_.list_xattrs(ino));
+  std::string names;
+  for (const auto& [name, value] : xattrs) {
+    if (caller.uid != 0 && name.starts_with("trusted.")) continue;
+    names.append(name).push_back('\0');
+  }
+  return names;
+}
+
+Result<> Filesystem::set_xattr(Ino ino, const std::string& name, ByteView value, int flags) {
+  TRY(check_xattr_name(name));
+  if (value.size() > store::kXattrValueMax) return Error(Code::too_big, "attribute value longer than 64 KiB");
+  switch (flags) {
+    case 0: return tree_.set_xattr(ino, name, value, store::XattrMode::any);
+    case XATTR_CREATE: return tree_.set_xattr(ino, name, value, store::XattrMode::create);
+    case XATTR_REPLACE: return tree_.set_xattr(ino, name, value, store::XattrMode::replace);
+    default: return Error(Code::invalid_argument, "unknown xattr flag");
+  }
+}
+
+Result<> Filesystem::remove_xattr(Ino ino, const std::string& name) {
+  TRY(check_xattr_name(name));
+  return tree_.remove_xattr(ino, name);
+}
+
+Result<struct statvfs> Filesystem::statfs() {
+  struct statvfs disk {};
+  if (::statvfs(vault_.info().directory.c_str(), &disk) != 0) return errno_error(errno, "statvfs of the vault");
+  const uint64_t unit = disk.f_frsize != 0 ? disk.f_frsize : disk.f_bsize;
+  const auto blocks = [unit](uint64_t count) { return count * unit / kStatfsBlock; };
+  const uint64_t entries = std::min(vault_.stats().entries, kInodesReported);
+  struct statvfs out {};
+  out.f_bsize = kStatfsBlock;
+  out.f_frsize = kStatfsBlock;
+  out.f_blocks = blocks(disk.f_blocks);
+  out.f_bfree = blocks(disk.f_bfree);
+  out.f_bavail = blocks(disk.f_bavail);
+  out.f_files = kInodesReported;
+  out.f_ffree = kInodesReported - entries;
+  out.f_favail = out.f_ffree;
+  out.f_namemax = store::kNameMax;
+  return out;
+}
+
+}  // namespace tain::fs

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mounting, the request loop, and its end.
+//
+// run() ends in one of two ways. Somebody unmounts: the kernel has flushed everything, reading /dev/fuse fails in
+// every worker, and libfuse's loop returns. Or somebody says stop(): the watcher thread wakes, makes the kernel
+// write its dirty mapped pages while there are still workers to take them, and then ends the loop.
+#include "fs/session.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <mutex>
+#include <thread>
+
+#include "base/file.h"
+#include "fs/filesystem.h"
+#include "fs/init_reply.h"
+#include "fs/ops.h"
+
+namespace tain::fs {
+
+namespace {
+
+constexpr unsigned kIdleThreadsMax = 10;
+constexpr int kWakeInterval_ms = 20;
+constexpr int kWakeSignal = SIGUSR1;
+
+void raise_event(int fd) {
+  const uint64_t one = 1;
+  // An eventfd refuses only when its counter is full, and then the event is raised.
+  if (write(fd, &one, sizeof one) < 0) return;
+}
+
+extern "C" void on_wake_signal(int) {}
+
+/// While it lives, kWakeSignal ends a blocking call of the thread that made it and does nothing else.
+class WakeSignal {
+ public:
+  WakeSignal() {
+    struct sigaction action {};
+    action.sa_handler = on_wake_signal;
+    sigemptyset(&action.sa_mask);
+    action.sa_flags = 0;  // no SA_RESTART: interrupting is the point
+    sigaction(kWakeSignal, &action, &saved_action_);
+    sigset_t wake;
+    sigemptyset(&wake);
+    sigaddset(&wake, kWakeSignal);
+    pthread_sigmask(SIG_UNBLOCK, &wake, &saved_mask_);
+  }
+  ~WakeSignal() {
+    pthread_sigmask(SIG_SETMASK, &saved_mask_, nullptr);
+    sigaction(kWakeSignal, &saved_action_, nullptr);
+  }
+  WakeSignal(const WakeSignal&) = delete;
+  WakeSignal& operator=(const WakeSignal&) = delete;
+
+ private:
+  struct sigaction saved_action_;
+  sigset_t saved_mask_;
+};
+
+/// Keeps what libfuse says while it mounts, for the error message: after daemonising nobody sees its stderr.
+class FuseLog {
+ public:
+  FuseLog() {
+    text().clear();
+    fuse_set_log_func(take);
+  }
+  ~FuseLog() { fuse_set_log_func(nullptr); }
+  FuseLog(const FuseLog&) = delete;
+  FuseLog& operator=(const FuseLog&) = delete;
+
+  static std::string& text() {
+    static thread_local std::string lines;
+    return lines;
+  }
+
+ private:
+  static void take(fuse_log_level, const char* format, va_list arguments) {
+    char line[512];
+    if (vsnprintf(line, sizeof line, format, arguments) <= 0) return;
+    text() = line;
+    while (!text().empty() && (text().back() == '\n' || text().back() == '.')) text().pop_back();
+  }
+};
+
+struct FuseArguments : fuse_args {
+  FuseArguments() : fuse_args{} {}
+  ~FuseArguments() { fuse_opt_free_args(this); }
+  FuseArguments(const FuseArguments&) = delete;
+  FuseArguments& operator=(const FuseArguments&) = delete;
+  bool add(const std::string& argument) { return fuse_opt_add_arg(this, argument.c_str()) == 0; }
+};
+
+/// The kernel keeps the flushes of mapped pages for later; ask for them while somebody listens.
+void flush_kernel_cache(const std::string& mountpoint) {
+  const UniqueFd directory(open(mountpoint.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) return;
+  struct statfs stats {};
+  // Not ours any more: syncing the file system below could take minutes.
+  if (fstatfs(directory.get(), &stats) != 0 || stats.f_type != FUSE_SUPER_MAGIC) return;
+  if (syncfs(directory.get()) != 0) return;  // nothing more can be done on the way out
+}
+
+}  // namespace
+
+std::string escape_fuse_option(std::string_view value) {  // as libfuse's fuse_opt_parse() undoes it
+  std::string out;
+  for (char c : value) {
+    if (c == ',' || c == '\\') out.push_back('\\');
+    out.push_back(c);
+  }
+  return out;
+}
+
+struct Session::Impl {
+  explicit Impl(store::Vault& vault) : filesystem(vault), context(filesystem) {}
+  ~Impl() {
+    unmount();
+    if (session != nullptr) fuse_session_destroy(session);
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void unmount() {
+    // libfuse notices a file system that is unmounted already and leaves the mountpoint alone.
+    if (mounted.exchange(false)) fuse_session_unmount(session);
+  }
+
+  /// The watcher: waits for the stop event and ends the loop that `loop` runs.
+  void watch(pthread_t loop) {
+    pollfd stop_or_end = {.fd = stop_event.get(), .events = POLLIN, .revents = 0};
+    while (poll(&stop_or_end, 1, -1) < 0) {
+    }
+    if (loop_ended) return;
+    flush_kernel_cache(mountpoint);
+    fuse_session_exit(session);
+    // The workers are in read() and the loop's own thread in sem_wait(), which only a signal ends. It may come
+    // just before the wait begins, so repeat.
+    while (!loop_ended) {
+      pthread_kill(loop, kWakeSignal);
+      poll(nullptr, 0, kWakeInterval_ms);
+    }
+  }
+
+  Filesystem filesystem;
+  Context context;
+  std::string mountpoint;
+  UniqueFd stop_event;
+  fuse_session* session = nullptr;
+  std::atomic<bool> mounted{false};
+  std::atomic<bool> loop_ended{false};
+};
+
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Session::~Session() = default;
+
+Result<std::unique_ptr<Session>> Session::start(store::Vault& vault, const MountOptions& options) {
+  struct stat stats {};
+  if (stat(options.mountpoint.c_str(), &stats) != 0) {
+    return Error(Code::mountpoint, errno_error(errno, "mountpoint").message());
+  }
+  if (!S_ISDIR(stats.st_mode)) return Error(Code::mountpoint, "mountpoint is not a directory");
+
+  auto impl = std::make_unique<Impl>(vault);
+  impl->mountpoint = options.mountpoint;
+  impl->stop_event = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!impl->stop_event.valid()) return errno_error(errno, "eventfd");
+
+  std::string list = "default_permissions,nosuid,nodev,subtype=tain,fsname=" + escape_fuse_option(options.source);
+  if (options.read_only) list += ",ro";
+  if (options.allow_other) list += ",allow_other";
+  for (const std::string& option : options.fuse_options) list += "," + option;
+  FuseArguments arguments;
+  if (!arguments.add("tain") || !arguments.add("-o") || !arguments.add(list)) {
+    return Error(Code::memory, "out of memory");
+  }
+
+  const FuseLog log;
+  const fuse_lowlevel_ops ops = operations();
+  impl->session = fuse_session_new(&arguments, &ops, sizeof ops, &impl->context);
+  if (impl->session == nullptr) return Error(Code::fuse, "FUSE refused the mount options: " + FuseLog::text());
+  if (fuse_session_mount(impl->session, options.mountpoint.c_str()) != 0) {
+    return Error(Code::fuse, "FUSE could not mount: " + FuseLog::text())
+        .hint("check that /dev/fuse can be opened and that fusermount3 is installed");
+  }
+  impl->mounted = true;
+#ifndef FUSE_CAP_HANDLE_KILLPRIV_V2
+  TRY(answer_init(impl->session));
+#endif
+  return std::unique_ptr<Session>(new Session(std::move(impl)));
+}
+
+Result<> Session::run() {
+  Impl& impl = *impl_;
+  const WakeSignal wake_signal;
+  impl.loop_ended = false;
+  std::thread watcher([&impl, loop = pthread_self()] { impl.watch(loop); });
+
+  // A descriptor for each worker: requests and replies of different threads do not meet in one queue lock.
+  fuse_loop_config config{};
+  config.clone_fd = 1;
+  config.max_idle_threads = kIdleThreadsMax;
+  const int status = fuse_session_loop_mt(impl.session, &config);
+
+  impl.loop_ended = true;
+  if (status < 0) impl.unmount();  // nobody answers any more: fail the requests that are waiting, the watcher's too
+  raise_event(impl.stop_event.get());
+  watcher.join();
+  if (status < 0) return errno_error(-status, "FUSE request loop");
+  return {};
+}
+
+void Session::stop() {
+  raise_event(impl_->stop_event.get());
+}
+
+void Session::unmount() {
+  impl_->unmount();
+}
+
+std::vector<std::pair<std::string_view, uint64_t>> Session::op_counts() const {
+  return fs::op_counts(impl_->context);
+}
+
+}  // namespace tain::fs

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// One FUSE mount of one open vault: start, serve, end.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "store/vault.h"
+
+namespace tain::fs {
+
+struct MountOptions {
+  std::string mountpoint;  // absolute, canonical
+  std::string source;      // shown as the device in /proc/mounts: the vault's directory
+  bool read_only = false;
+  bool allow_other = false;
+  std::vector<std::string> fuse_options;  // further -o values for FUSE, already checked by the caller
+};
+
+/// A mounted vault. Always nosuid,nodev, with the kernel checking permissions (default_permissions).
+/// The vault outlives the session. Source: libfuse's fuse_lowlevel.h.
+class Session {
+ public:
+  /// Mounts. When it returns the kernel knows the mount; requests are answered once run() is called.
+  /// Errors: mountpoint, fuse.
+  static Result<std::unique_ptr<Session>> start(store::Vault& vault, const MountOptions& options);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// Serves requests with several threads until the file system is unmounted or stop() is called. Signals are the
+  /// caller's business, but SIGUSR1 is used to wake the calling thread. One run() in a process at a time.
+  Result<> run();
+  /// Asks run() to return; safe in a signal handler and from any thread.
+  void stop();
+  /// Unmounts if still mounted. Called by the destructor too.
+  void unmount();
+  /// Requests answered so far, by kind. Threads: any.
+  std::vector<std::pair<std::string_view, uint64_t>> op_counts() const;
+
+ private:
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// `value` with the characters escaped that have a meaning within `-o name=value,…`.
+std::string escape_fuse_option(std::string_view value);
+
+}  // namespace tain::fs

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/mount_options.h"
+
+#include <gtest/gtest.h>
+
+namespace tain::cli {
+namespace {
+
+using Words = std::vector<std::string>;
+
+TEST(MountOptionsTest, TakesWhatItKnows) {
+  MountFlags flags;
+
+  ASSERT_TRUE(add_mount_options("ro,allow_other,max_read=4096,noatime", flags).ok());
+  EXPECT_TRUE(flags.read_only);
+  EXPECT_TRUE(flags.allow_other);
+  EXPECT_EQ(flags.fuse_options, (Words{"max_read=4096", "noatime"}));
+  ASSERT_TRUE(add_mount_options("rw", flags).ok());
+  EXPECT_FALSE(flags.read_only) << "the last one counts";
+}
+
+TEST(MountOptionsTest, IgnoresWhatIsMeantForOthers) {
+  MountFlags flags;
+
+  ASSERT_TRUE(add_mount_options("x-systemd.automount,_netdev,nofail,user,noauto,user=me,nosuid,nodev,x-gvfs-hide,,", flags).ok());
+  EXPECT_TRUE(flags.fuse_options.empty());
+}
+
+TEST(MountOptionsTest, NamesTheOptionItDoesNotKnow) {
+  MountFlags flags;
+  for (const char* option : {"suid", "dev", "frobnicate", "max_read=", "max_read=1x", "max_read=99999999999", "fsname=x", "xfoo"}) {
+    auto outcome = add_mount_options(std::string("ro,") + option, flags);
+    ASSERT_TRUE(outcome.is(Code::usage)) << option;
+    EXPECT_NE(outcome.error().message().find(option), std::string::npos);
+  }
+}
+
+TEST(MountHelperTest, TranslatesWhatMountSays) {
+  auto words = mount_helper_words({"/vault", "/mnt/with space", "-n", "-v", "-t", "fuse.tain", "-o", "rw,passfile=/etc/pass,noatime"});
+
+  ASSERT_TRUE(words.ok());
+  EXPECT_EQ(*words, (Words{"--passfile", "/etc/pass", "-o", "rw,noatime", "--", "/vault", "/mnt/with space"}));
+}
+
+TEST(MountHelperTest, AVaultNamedLikeAnOptionStaysAWord) {
+  EXPECT_EQ(mount_helper_words({"--", "-x", "/m"}).value(), (Words{"--", "-x", "/m"}));
+}
+
+TEST(MountHelperTest, ADryRunDoesNothing) { EXPECT_TRUE(mount_helper_words({"/vault", "/mnt", "-f"})->empty()); }
+
+TEST(MountHelperTest, RefusesOtherCommandLines) {
+  EXPECT_TRUE(mount_helper_words({"/vault"}).is(Code::usage));
+  EXPECT_TRUE(mount_helper_words({"/vault", "/mnt", "-Z"}).is(Code::usage));
+}
+
+}  // namespace
+}  // namespace tain::cli
