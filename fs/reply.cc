@@ -17,6 +17,12 @@ timespec to_timespec(const store::Time& time) {
   return {.tv_sec = static_cast<time_t>(time.seconds), .tv_nsec = static_cast<long>(time.nanoseconds)};
 }
 
+/// The kernel leaves clearing set-user-id and set-group-id to us (HANDLE_KILLPRIV) and does not look whether a write
+/// did so. It must not remember the attributes of a file that could lose them.
+double attr_timeout_s(const store::Attr& attr) {
+  return S_ISREG(attr.mode) && (attr.mode & (S_ISUID | S_ISGID)) != 0 ? 0 : kCacheTimeout_s;
+}
+
 }  // namespace
 
 struct stat to_stat(const store::Attr& attr) {
@@ -41,7 +47,7 @@ fuse_entry_param to_entry(const store::Attr& attr) {
   out.ino = raw(attr.ino);
   out.generation = 0;  // inode numbers are never reused
   out.attr = to_stat(attr);
-  out.attr_timeout = kCacheTimeout_s;
+  out.attr_timeout = attr_timeout_s(attr);
   out.entry_timeout = kCacheTimeout_s;
   return out;
 }
@@ -77,7 +83,7 @@ void Reply::no_entry() {
 
 void Reply::attr(const store::Attr& attr) {
   const struct stat stats = to_stat(attr);
-  fuse_reply_attr(take(), &stats, kCacheTimeout_s);
+  fuse_reply_attr(take(), &stats, attr_timeout_s(attr));
 }
 
 void Reply::opened(const fuse_file_info& file) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/block_map.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace tain::store {
@@ -15,6 +17,12 @@ constexpr uint64_t root_span(uint8_t height) { return kRootFanout * slot_span(he
 
 BlockPlace place_of(const ContentRecord& content, const BlockRef& ref, uint8_t level, uint64_t index) {
   return {.content = content.id, .id = ref.id, .level = level, .index = index};
+}
+
+uint64_t stored_bytes(const BlockRef& ref) {
+  uint64_t bytes = ref.length;
+  for (const Patch& patch : ref.patches) bytes += patch.length;
+  return bytes;
 }
 
 /// First block at or after `from` in `list`, whose first block is `base`.
@@ -67,9 +75,9 @@ class Change {
       const uint64_t start = base + slot * span;
       auto it = list.find(slot);
       if (level == 0) {
-        if (it != list.end()) TRY(drop(it->second, 0, start));
+        if (it != list.end()) replace_block(it->second, first->second.has_value() ? &*first->second : nullptr);
         if (first->second.has_value()) {
-          content_.allocated += first->second->length;
+          content_.allocated += stored_bytes(*first->second);
           list.insert_or_assign(slot, *first->second);
         } else if (it != list.end()) {
           list.erase(it);
@@ -97,14 +105,27 @@ class Change {
   /// Releases the block or the whole subtree behind `ref`.
   Result<> drop(const BlockRef& ref, uint8_t level, uint64_t start) {
     if (level == 0) {
-      content_.allocated -= ref.length;
-    } else {
+      replace_block(ref, nullptr);
+      return {};
+    }
+    {
       auto node = TRY(writer_.read_node(place_of(content_, ref, level, start), ref));
       const auto below = static_cast<uint8_t>(level - 1);
       for (const auto& [slot, child] : *node) TRY(drop(child, below, start + slot * slot_span(below)));
     }
     writer_.release(ref);
     return {};
+  }
+
+  /// Releases the block and the patches of `old` that `next`, if there is one, no longer has.
+  void replace_block(const BlockRef& old, const BlockRef* next) {
+    content_.allocated -= stored_bytes(old);
+    if (next == nullptr || next->id != old.id) writer_.release(old);
+    for (const Patch& patch : old.patches) {
+      const auto same = [&](const Patch& other) { return other.id == patch.id; };
+      if (next == nullptr || std::none_of(next->patches.begin(), next->patches.end(), same))
+        writer_.release(stored_ref(patch));
+    }
   }
 
   /// Puts the changed `child` in the place of the node behind `it`; returns the next iterator.
@@ -122,6 +143,10 @@ class Change {
 };
 
 }  // namespace
+
+BlockRef stored_ref(const Patch& patch) {
+  return {.id = patch.id, .nonce = patch.nonce, .tag = patch.tag, .length = patch.length, .patches = {}};
+}
 
 Result<std::optional<BlockRef>> find_block(const ContentRecord& content, uint64_t index, NodeReader& reader) {
   if (index >= root_span(content.height)) return std::optional<BlockRef>();

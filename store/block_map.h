@@ -17,6 +17,9 @@
 
 namespace tain::store {
 
+/// A patch as the stored block that it is.
+BlockRef stored_ref(const Patch& patch);
+
 /// Where map nodes are read from.
 class NodeReader {
  public:
@@ -40,6 +43,7 @@ Result<std::optional<BlockRef>> find_block(const ContentRecord& content, uint64_
 Result<uint64_t> next_block(const ContentRecord& content, uint64_t index, NodeReader& reader);
 
 /// Changes of one commit: first every block from `floor` on goes, then `blocks` are set, or made holes.
+/// A block that is set to its old reference with another patch keeps what both have in common.
 struct MapChanges {
   uint64_t floor = kNoBlock;
   std::map<uint64_t, std::optional<BlockRef>> blocks;

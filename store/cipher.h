@@ -83,7 +83,6 @@ inline constexpr size_t kFrameHeaderSize = 56;
 inline constexpr size_t kRecordOverhead = kRecordHeaderSize + kSealOverhead + kChecksumSize;
 
 /// A block is encrypted in cells, so that a small read decrypts what it needs and no more.
-inline constexpr size_t kCellSize = 4096;  // bytes of plaintext
 constexpr size_t cell_count(size_t plain_size) { return (plain_size + kCellSize - 1) / kCellSize; }
 /// Size of a block value: header, cell tags, ciphertext, checksum.
 constexpr size_t block_value_size(size_t plain_size) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/codec.h"
 
+#include <bit>
+
 #include "base/check.h"
 
 namespace tain::store {
@@ -34,10 +36,41 @@ Stamp get_stamp(Reader& r) {
   return stamp;
 }
 
+/// The part that a block and a patch have in common.
+template <class Ref>
+void put_stored(Writer& w, const Ref& ref) {
+  w.u64(ref.id.writer).u64(ref.id.number).raw(ref.nonce).raw(ref.tag).u32(ref.length);
+}
+template <class Ref>
+void get_stored(Reader& r, Ref& ref) {
+  ref.id.writer = r.u64();
+  ref.id.number = r.u64();
+  ref.nonce = r.array<24>();
+  ref.tag = r.array<16>();
+  ref.length = r.u32();
+}
+
+std::vector<Patch> get_patches(Reader& r) {
+  const size_t count = r.u8();
+  if (count > kPatchesMax) r.fail();
+  std::vector<Patch> out;
+  for (size_t i = 0; i < count && !r.failed(); ++i) {
+    Patch patch;
+    patch.cells = r.u16();
+    get_stored(r, patch);
+    const auto cells = static_cast<size_t>(std::popcount(patch.cells));
+    if (cells == 0 || cell_count(patch.length) != cells) r.fail();
+    out.push_back(patch);
+  }
+  return out;
+}
+
 void put_refs(Writer& w, const RefList& refs) {
   w.u8(static_cast<uint8_t>(refs.size()));
   for (const auto& [slot, ref] : refs) {
-    w.u8(slot).u64(ref.id.writer).u64(ref.id.number).raw(ref.nonce).raw(ref.tag).u32(ref.length);
+    put_stored(w.u8(slot), ref);
+    w.u8(static_cast<uint8_t>(ref.patches.size()));
+    for (const Patch& patch : ref.patches) put_stored(w.u16(patch.cells), patch);
   }
 }
 RefList get_refs(Reader& r, uint32_t fanout) {
@@ -48,14 +81,11 @@ RefList get_refs(Reader& r, uint32_t fanout) {
   for (uint32_t i = 0; i < count && !r.failed(); ++i) {
     const uint8_t slot = r.u8();
     BlockRef ref;
-    ref.id.writer = r.u64();
-    ref.id.number = r.u64();
-    ref.nonce = r.array<24>();
-    ref.tag = r.array<16>();
-    ref.length = r.u32();
+    get_stored(r, ref);
+    ref.patches = get_patches(r);
     if (slot >= fanout || int{slot} <= previous || ref.length > kBlockSize) r.fail();
     previous = slot;
-    refs.emplace_hint(refs.end(), slot, ref);
+    refs.emplace_hint(refs.end(), slot, std::move(ref));
   }
   return refs;
 }
@@ -73,7 +103,7 @@ Error bad(const char* what) { return Error(Code::corrupt, std::string(what) + " 
 
 Bytes encode_inode(const Inode& inode) {
   Bytes out;
-  out.reserve(320 + inode.content.root.size() * 61 + inode.symlink.size());
+  out.reserve(320 + inode.content.root.size() * 62 + inode.symlink.size());
   Writer w(out);
   w.u64(raw(inode.ino)).raw(inode.entry.bytes).u32(inode.mode).u32(inode.uid).u32(inode.gid).u32(inode.nlink);
   w.u64(inode.rdev);
@@ -182,7 +212,7 @@ Result<InodeXattrs> decode_xattrs(ByteView body) {
 
 Bytes encode_refs(const RefList& refs) {
   Bytes out;
-  out.reserve(1 + refs.size() * 61);
+  out.reserve(1 + refs.size() * 62);
   Writer w(out);
   put_refs(w, refs);
   return out;

@@ -2,6 +2,7 @@
 #include "store/committer.h"
 
 #include <algorithm>
+#include <bit>
 #include <functional>
 #include <unordered_map>
 
@@ -86,6 +87,17 @@ class CommitMapWriter final : public MapWriter {
   std::unordered_map<BlockId, Node> nodes_;
   std::vector<BlockId> released_;
 };
+
+/// The plaintext of a patch: the bytes of `cells`, one cell after the other.
+Bytes gather_cells(const Bytes& block, uint16_t cells) {
+  Bytes out;
+  for (size_t cell = 0; cell * kCellSize < block.size(); ++cell) {
+    if ((cells >> cell & 1) == 0) continue;
+    const auto start = block.begin() + static_cast<ptrdiff_t>(cell * kCellSize);
+    out.insert(out.end(), start, start + static_cast<ptrdiff_t>(std::min(kCellSize, block.size() - cell * kCellSize)));
+  }
+  return out;
+}
 
 Result<> put_inode(Batch& batch, const Frozen::File& file, const ContentRecord& content) {
   const auto key = ino_key(file.inode.ino);
@@ -185,32 +197,44 @@ Result<> Committer::commit() {
   return {};
 }
 
+/// What to seal for each block: all of it, or a patch where few cells of a committed block changed.
+Result<std::vector<Committer::BlockJob>> Committer::plan_blocks(const Frozen& frozen) {
+  Database& database = set_.database();
+  ReadTxn txn = TRY(ReadTxn::begin(database.env()));
+  TxnNodeReader nodes(database, txn);
+  std::vector<BlockJob> jobs;
+  for (size_t f = 0; f < frozen.files.size(); ++f) {
+    const Frozen::File& file = frozen.files[f];
+    for (const Frozen::Block& block : file.blocks) {
+      if (block.data == nullptr || block.data->empty()) continue;
+      BlockJob job{.file = f, .index = block.index, .plain = block.data.get(), .id = {set_.writer(), ++block_number_}};
+      if (block.based && std::popcount(block.changed) <= kPatchCellsMax && block.index < file.floor) {
+        auto old = TRY(find_block(file.inode.content, block.index, nodes));
+        if (old.has_value() && old->patches.size() < kPatchesMax) {
+          job.cells = block.changed;
+          job.old = std::move(old);
+        }
+      }
+      jobs.push_back(std::move(job));
+    }
+  }
+  return jobs;
+}
+
 Result<State> Committer::write(const Frozen& frozen, const JournalPosition& position,
                                std::vector<CommittedMap>& maps) {
   Database& database = set_.database();
 
   // Seal the blocks first: LMDB has one writer, and its transaction should be short.
-  struct Job {
-    size_t file;
-    uint64_t index;
-    const Bytes* plain;
-    BlockId id;
-    SealedBlock sealed;
-  };
-  std::vector<Job> jobs;
+  std::vector<BlockJob> jobs = TRY(plan_blocks(frozen));
   uint64_t bytes = 0;
-  for (size_t f = 0; f < frozen.files.size(); ++f) {
-    for (const Frozen::Block& block : frozen.files[f].blocks) {
-      if (block.data == nullptr || block.data->empty()) continue;
-      jobs.push_back({f, block.index, block.data.get(), {set_.writer(), ++block_number_}, {}});
-      bytes += block.data->size();
-    }
-  }
+  for (const BlockJob& job : jobs) bytes += job.cells != 0 ? kCellSize : job.plain->size();
   parallel(jobs.size(), bytes, [&](size_t i) {
-    Job& job = jobs[i];
+    BlockJob& job = jobs[i];
     const BlockPlace place{
         .content = frozen.files[job.file].inode.content.id, .id = job.id, .level = 0, .index = job.index};
-    job.sealed = database.cipher().seal_block(suite_, place, Kind::data_block, *job.plain);
+    const Bytes patch = job.cells != 0 ? gather_cells(*job.plain, job.cells) : Bytes();
+    job.sealed = database.cipher().seal_block(suite_, place, Kind::data_block, job.cells != 0 ? patch : *job.plain);
   });
 
   Batch batch = TRY(Batch::begin(database, state_));
@@ -223,9 +247,15 @@ Result<State> Committer::write(const Frozen& frozen, const JournalPosition& posi
     MapChanges changes{.floor = file.floor, .blocks = {}};
     for (const Frozen::Block& block : file.blocks) changes.blocks.emplace(block.index, std::nullopt);
     for (; job != jobs.end() && job->file == f; ++job) {
-      changes.blocks[job->index] = job->sealed.ref;
       TRY(batch.put_block(job->id, job->sealed.value));
       job->sealed.value = {};
+      if (job->cells != 0) {
+        const BlockRef& ref = job->sealed.ref;
+        job->old->patches.push_back({job->cells, ref.id, ref.nonce, ref.tag, ref.length});
+        changes.blocks[job->index] = std::move(job->old);
+        continue;
+      }
+      changes.blocks[job->index] = job->sealed.ref;
       // The end of a file is what gets read back or appended to next.
       if (job->plain->size() < kBlockSize)
         database.cache().insert(job->id, std::shared_ptr<const Bytes>(std::make_shared<Bytes>(*job->plain)));

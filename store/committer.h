@@ -37,6 +37,17 @@ class Committer {
   uint64_t journal_frames() const { return frames_.load(std::memory_order_relaxed); }
 
  private:
+  /// One block to seal.
+  struct BlockJob {
+    size_t file = 0;              // in Frozen::files
+    uint64_t index = 0;
+    const Bytes* plain = nullptr; // the whole block, owned by the Frozen
+    BlockId id;
+    uint16_t cells = 0;           // 0: all of the block; otherwise a patch of these cells …
+    std::optional<BlockRef> old;  // … over this one
+    SealedBlock sealed;
+  };
+  Result<std::vector<BlockJob>> plan_blocks(const Frozen& frozen);
   Result<State> write(const Frozen& frozen, const JournalPosition& position, std::vector<CommittedMap>& maps);
   void run();
 

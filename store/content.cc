@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "store/edit.h"
+#include "store/load_block.h"
 
 namespace tain::store {
 namespace {
@@ -41,26 +42,19 @@ Result<> read_committed(Database& database, const ReadTxn& txn, const ContentRec
                         uint8_t* out) {
   TxnNodeReader nodes(database, txn);
   auto ref = TRY(find_block(content, slice.index, nodes));
-  if (!ref.has_value() || ref->length <= slice.begin) {
+  if (!ref.has_value()) {
     std::memset(out, 0, slice.size());
     return {};
   }
-  if (auto cached = database.cache().data(ref->id)) {
+  if (auto cached = ref->patches.empty() ? database.cache().data(ref->id) : nullptr) {
     copy_or_zero(*cached, slice, out);
     return {};
   }
-  const BlockPlace place{.content = content.id, .id = ref->id, .level = 0, .index = slice.index};
-  const size_t first_cell = slice.begin / kCellSize;
-  const size_t start = first_cell * kCellSize;
-  const size_t stop = std::min<size_t>(ref->length, cell_count(slice.end) * kCellSize);
-  if (start == slice.begin && stop <= slice.end) {  // whole cells: what the kernel's pages are
-    TRY(database.read_block(txn, place, *ref, first_cell, {out, stop - start}));
-    std::memset(out + (stop - start), 0, slice.end - stop);
-    return {};
-  }
-  Bytes cells(stop - start);
-  TRY(database.read_block(txn, place, *ref, first_cell, cells));
-  copy_or_zero(cells, {.index = slice.index, .begin = slice.begin - start, .end = slice.end - start}, out);
+  const size_t skip = slice.begin % kCellSize;
+  if (skip == 0) return read_block_cells(database, txn, content.id, slice.index, *ref, slice.begin, {out, slice.size()});
+  Bytes cells(skip + slice.size());
+  TRY(read_block_cells(database, txn, content.id, slice.index, *ref, slice.begin - skip, cells));
+  std::memcpy(out, cells.data() + skip, slice.size());
   return {};
 }
 
@@ -142,11 +136,11 @@ Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges priv
   if (privileges == Privileges::clear) clear_privileges(inode->record);
   for (size_t done = 0; done < data.size();) {
     const Slice slice = slice_at(offset + done, data.size() - done);
-    auto [block, size_before] = open_block(set_, *inode, slice.index, bases);
+    auto [block, size_before, valid] = open_block(set_, *inode, slice.index, bases);
     if (block.data->size() < slice.end) block.data->resize(slice.end);
     std::memcpy(block.data->data() + slice.begin, data.data() + done, slice.size());
     // Growing past a gap makes zeros of the gap: they changed too.
-    set_.block_changed(block, std::min(slice.begin, size_before), slice.end, size_before);
+    set_.block_changed(block, std::min(slice.begin, valid), slice.end, size_before);
     done += slice.size();
   }
   inode->record.content.size = std::max(inode->record.content.size, end);
@@ -201,9 +195,9 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
                                                             : bases.contains(index) && bases[index] != nullptr;
       if (!has_bytes) continue;
       const uint64_t start = index * kBlockSize;
-      auto [block, size_before] = open_block(set_, *inode, index, bases);
+      auto [block, size_before, valid] = open_block(set_, *inode, index, bases);
       const size_t begin = offset > start ? static_cast<size_t>(offset - start) : 0;
-      const size_t stop = std::min<size_t>(block.data->size(), static_cast<size_t>(std::min(end - start, kBlockSize)));
+      const size_t stop = std::min<size_t>(valid, static_cast<size_t>(std::min(end - start, kBlockSize)));
       if (begin < stop) std::memset(block.data->data() + begin, 0, stop - begin);
       set_.block_changed(block, std::min(begin, stop), stop, size_before);
     }

@@ -62,9 +62,12 @@ OpenBlock open_block(WorkingSet& set, CachedInode& inode, uint64_t index, const 
   const size_t size_before = block.data->size();
   if (!present) {
     auto base = bases.find(index);
-    if (base != bases.end() && base->second != nullptr) *block.data = *base->second;
+    if (base != bases.end() && base->second != nullptr) {
+      *block.data = *base->second;
+      block.based = true;
+    }
   }
-  return {block, size_before};
+  return {block, size_before, block.data->size()};
 }
 
 Result<CachedInode*> set_size(WorkingSet& set, SetLock& lock, Ino ino, uint64_t size) {
@@ -86,8 +89,9 @@ Result<CachedInode*> set_size(WorkingSet& set, SetLock& lock, Ino ino, uint64_t 
                                ? pending->second.data != nullptr && pending->second.data->size() > keep
                                : bases.contains(index) && bases[index] != nullptr && bases[index]->size() > keep;
     if (keep != 0 && has_bytes) {
-      auto [block, size_before] = open_block(set, *inode, index, bases);
+      auto [block, size_before, valid] = open_block(set, *inode, index, bases);
       block.data->resize(keep);
+      block.based = false;  // a patch cannot shorten a block
       set.block_changed(block, keep, kBlockSize, size_before);
     }
     set.drop_blocks_from(*inode, keep != 0 ? index + 1 : index);

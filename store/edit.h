@@ -28,7 +28,8 @@ Result<CachedInode*> load_bases(WorkingSet& set, SetLock& lock, Ino ino, std::sp
 /// A block opened for a partial change: `block` holds its present bytes.
 struct OpenBlock {
   PendingBlock& block;
-  size_t size_before;  // for WorkingSet::block_changed
+  size_t size_before;  // bytes that were pending, for WorkingSet::block_changed
+  size_t valid;        // bytes that the block holds now
 };
 OpenBlock open_block(WorkingSet& set, CachedInode& inode, uint64_t index, const Bases& bases);
 

@@ -1,17 +1,93 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/load_block.h"
 
+#include <algorithm>
+#include <bit>
+
 namespace tain::store {
+namespace {
+
+/// Where cell `cell` of a block is stored: in its newest patch that has it, or in the block itself.
+struct CellPlace {
+  const Patch* patch = nullptr;
+  size_t position = 0;  // cell number within the stored block
+  size_t length = 0;    // bytes of plaintext; 0: nowhere, so zeros
+};
+
+CellPlace find_cell(const BlockRef& ref, size_t cell) {
+  auto place = [](const Patch* patch, size_t position, size_t stored_length) -> CellPlace {
+    const size_t start = position * kCellSize;
+    return {patch, position, stored_length > start ? std::min(kCellSize, stored_length - start) : 0};
+  };
+  for (auto patch = ref.patches.rbegin(); patch != ref.patches.rend(); ++patch) {
+    if ((patch->cells >> cell & 1) == 0) continue;
+    const unsigned before = patch->cells & ((1u << cell) - 1);
+    return place(&*patch, static_cast<size_t>(std::popcount(before)), patch->length);
+  }
+  return place(nullptr, cell, ref.length);
+}
+
+}  // namespace
+
+Result<> read_block_cells(Database& database, const ReadTxn& txn, const ContentId& content, uint64_t index,
+                          const BlockRef& ref, size_t begin, ByteSpan out) {
+  std::array<uint8_t, kCellSize> scratch;
+  for (size_t done = 0; done < out.size();) {
+    const size_t cell = (begin + done) / kCellSize;
+    const size_t room = std::min(kCellSize, out.size() - done);
+    const CellPlace first = find_cell(ref, cell);
+    const BlockRef stored = first.patch != nullptr ? stored_ref(*first.patch) : ref;
+    const BlockPlace place{.content = content, .id = stored.id, .level = 0, .index = index};
+    if (first.length > room) {  // the caller's range ends inside the cell
+      const ByteSpan whole = ByteSpan(scratch).first(first.length);
+      TRY(database.read_block(txn, place, stored, first.position, whole));
+      std::memcpy(out.data() + done, whole.data(), room);
+      done += room;
+      continue;
+    }
+    if (first.length == 0) {
+      std::memset(out.data() + done, 0, room);
+      done += room;
+      continue;
+    }
+    // Cells that follow each other in the same stored block are decrypted together.
+    size_t size = first.length;
+    size_t next = done + kCellSize;
+    while (size % kCellSize == 0 && next < out.size()) {
+      const CellPlace more = find_cell(ref, (begin + next) / kCellSize);
+      const bool adjoins = more.patch == first.patch && more.position == first.position + size / kCellSize;
+      if (!adjoins || more.length == 0 || more.length > out.size() - next) break;
+      size += more.length;
+      next += kCellSize;
+    }
+    TRY(database.read_block(txn, place, stored, first.position, out.subspan(done, size)));
+    const size_t stop = std::min(next, out.size());
+    std::memset(out.data() + done + size, 0, stop - done - size);
+    done = stop;
+  }
+  return {};
+}
+
+size_t block_length(const BlockRef& ref) {
+  size_t length = ref.length;
+  for (const Patch& patch : ref.patches) {
+    const auto last = static_cast<size_t>(std::bit_width(patch.cells)) - 1;
+    const size_t before = (static_cast<size_t>(std::popcount(patch.cells)) - 1) * kCellSize;
+    length = std::max(length, last * kCellSize + (patch.length - before));
+  }
+  return length;
+}
 
 Result<std::shared_ptr<const Bytes>> load_block(Database& database, const ContentRecord& content, uint64_t index) {
   ReadTxn txn = TRY(ReadTxn::begin(database.env()));
   TxnNodeReader nodes(database, txn);
   auto ref = TRY(find_block(content, index, nodes));
   if (!ref.has_value()) return std::shared_ptr<const Bytes>();
-  const BlockPlace place{.content = content.id, .id = ref->id, .level = 0, .index = index};
-  if (auto cached = database.cache().data(ref->id)) return cached;
-  auto plain = std::make_shared<Bytes>(ref->length);
-  TRY(database.read_block(txn, place, *ref, 0, *plain));
+  if (ref->patches.empty()) {
+    if (auto cached = database.cache().data(ref->id)) return cached;
+  }
+  auto plain = std::make_shared<Bytes>(block_length(*ref));
+  TRY(read_block_cells(database, txn, content.id, index, *ref, 0, *plain));
   return std::shared_ptr<const Bytes>(std::move(plain));
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One committed block of a file, from the database or the cache.
+// Committed blocks of a file with their patches, from the database or the cache.
 #pragma once
 
 #include <memory>
@@ -7,6 +7,14 @@
 #include "store/database.h"
 
 namespace tain::store {
+
+/// Decrypts bytes [begin, begin + out.size()) of the block `ref` at `index`; what it does not hold is zeros.
+/// `begin` is a multiple of kCellSize. Only the cells asked for are decrypted. Errors: as load_block.
+Result<> read_block_cells(Database& database, const ReadTxn& txn, const ContentId& content, uint64_t index,
+                          const BlockRef& ref, size_t begin, ByteSpan out);
+
+/// Bytes of the block that its stored parts hold: up to here it may differ from zeros.
+size_t block_length(const BlockRef& ref);
 
 /// The block's plaintext up to its valid length; null for a hole. `content` is a copy of the inode's
 /// committed map. Takes no lock of the working set. Threads: any.

@@ -51,10 +51,10 @@ Bytes WorkingSet::snapshot_frame() {
       }
       const Bytes& data = *block.data;
       begin(w, Item::block).u64(raw(ino)).u64(index).u32(static_cast<uint32_t>(data.size())).u16(pages);
-      for (size_t page = 0; page * kPageSize < data.size(); ++page) {
+      for (size_t page = 0; page * kCellSize < data.size(); ++page) {
         if ((pages >> page & 1) == 0) continue;
-        const size_t start = page * kPageSize;
-        w.raw(ByteView(data).subspan(start, std::min<size_t>(kPageSize, data.size() - start)));
+        const size_t start = page * kCellSize;
+        w.raw(ByteView(data).subspan(start, std::min<size_t>(kCellSize, data.size() - start)));
       }
     }
   }
@@ -175,10 +175,10 @@ Result<> WorkingSet::replay_block(Reader& r) {
   const size_t size_before = block.data->size();
   if (base != nullptr) *block.data = *base;
   block.data->resize(length);
-  for (size_t page = 0; page * kPageSize < length; ++page) {
+  for (size_t page = 0; page * kCellSize < length; ++page) {
     if ((pages >> page & 1) == 0) continue;
-    const size_t start = page * kPageSize;
-    ByteView bytes = r.raw(std::min<size_t>(kPageSize, length - start));
+    const size_t start = page * kCellSize;
+    ByteView bytes = r.raw(std::min<size_t>(kCellSize, length - start));
     if (r.failed()) return bad_item();
     std::copy(bytes.begin(), bytes.end(), block.data->begin() + static_cast<ptrdiff_t>(start));
   }

@@ -17,7 +17,9 @@ namespace tain::store {
 
 inline constexpr uint32_t kBlockShift = 16;
 inline constexpr uint64_t kBlockSize = uint64_t{1} << kBlockShift;  // bytes of plaintext
-inline constexpr uint64_t kPageSize = 4096;  // unit of the journal's dirty map of a block
+inline constexpr size_t kCellSize = 4096;  // bytes: unit of encryption within a block, and of dirty maps
+inline constexpr size_t kPatchesMax = 3;       // over one block; the next change rewrites it
+inline constexpr int kPatchCellsMax = 4;       // changes of more cells rewrite the block
 inline constexpr uint32_t kMapFanout = 128;  // references in a map node
 inline constexpr uint32_t kRootFanout = 16;  // references in an inode record
 inline constexpr uint32_t kMapHeightMax = 4;
@@ -31,7 +33,7 @@ inline constexpr size_t kXattrTotalMax = 128 * 1024;         // bytes, names and
 inline constexpr uint32_t kLinkMax = 1u << 30;
 inline constexpr size_t kParentsMax = 16;
 inline constexpr uint64_t kNoBlock = std::numeric_limits<uint64_t>::max();
-static_assert(kBlockSize / kPageSize == 16, "the dirty map of a block is a u16");
+static_assert(kBlockSize / kCellSize == 16, "a map of a block's cells is a u16");
 // 16 slots of 128^4 blocks of 2^16 bytes = 2^48 ≥ kFileSizeMax.
 static_assert(kFileSizeMax <= (uint64_t{kRootFanout} << (7 * kMapHeightMax + kBlockShift)));
 
@@ -42,12 +44,23 @@ struct Time {
   auto operator<=>(const Time&) const = default;
 };
 
+/// A few cells of a block, written later than the block itself: small changes need not rewrite 64 KiB.
+struct Patch {
+  uint16_t cells = 0;  // bit i: the patch holds cell i of the block; they stand in it in this order
+  BlockId id;
+  std::array<uint8_t, 24> nonce{};
+  std::array<uint8_t, 16> tag{};
+  uint32_t length = 0;  // bytes of plaintext
+  bool operator==(const Patch&) const = default;
+};
+
 /// Everything needed to find a block and to know that it is the right one.
 struct BlockRef {
   BlockId id;
   std::array<uint8_t, 24> nonce{};
   std::array<uint8_t, 16> tag{};
-  uint32_t length = 0;  // bytes of plaintext; the rest of the block reads as zeros
+  uint32_t length = 0;         // bytes of plaintext; the rest of the block reads as zeros
+  std::vector<Patch> patches;  // laid over it, oldest first; only data blocks have any
   bool operator==(const BlockRef&) const = default;
 };
 

@@ -298,14 +298,15 @@ Result<> Vault::fsync(Ino ino) { return impl_->options.read_only ? Result<>() : 
 Result<> Vault::close() { return impl_->close(); }
 
 VaultStats Vault::stats() const {
-  VaultStats stats;
+  std::lock_guard lock(impl_->set->mutex());
   const State state = impl_->committer->state();
-  stats.entries = state.sets[static_cast<size_t>(Table::inodes)].count - 1;
-  stats.content_bytes = state.content_bytes;
+  const WorkingSet::Growth growth = impl_->set->pending_growth();
+  VaultStats stats;
+  stats.entries = state.sets[static_cast<size_t>(Table::inodes)].count - 1 + static_cast<uint64_t>(growth.inodes);
+  stats.content_bytes = state.content_bytes + static_cast<uint64_t>(growth.content_bytes);
   stats.store_bytes = impl_->env->used_bytes();
   stats.commits = state.commit_number;
   stats.journal_frames = impl_->committer->journal_frames();
-  std::lock_guard lock(impl_->set->mutex());
   stats.pending_bytes = impl_->set->pending_bytes();
   return stats;
 }

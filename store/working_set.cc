@@ -317,10 +317,11 @@ PendingBlock& WorkingSet::writable_block(CachedInode& inode, uint64_t index) {
 void WorkingSet::block_changed(PendingBlock& block, size_t begin, size_t end, size_t size_before) {
   account(as_signed(block.data->size()) - as_signed(size_before));
   block.changed_at = tick_;
-  for (size_t page = begin / kPageSize; page * kPageSize < end; ++page) {
+  for (size_t page = begin / kCellSize; page * kCellSize < end; ++page) {
     const auto bit = static_cast<uint16_t>(1u << page);
-    if ((block.unjournaled & bit) == 0) unjournaled_bytes_ += kPageSize;
+    if ((block.unjournaled & bit) == 0) unjournaled_bytes_ += kCellSize;
     block.unjournaled |= bit;
+    block.changed |= bit;
   }
 }
 
@@ -328,7 +329,8 @@ void WorkingSet::punch_block(CachedInode& inode, uint64_t index) {
   PendingBlock& block = inode.blocks[index];
   if (block.data != nullptr) account(-as_signed(block.data->size()));
   block.data.reset();
-  block.unjournaled = 0xffff;
+  block.based = false;
+  block.unjournaled = block.changed = 0xffff;
   block.changed_at = tick_;
 }
 
@@ -377,7 +379,7 @@ Frozen WorkingSet::freeze() {
                       .blocks = {},
                       .xattrs = std::nullopt};
     file.blocks.reserve(inode.blocks.size());
-    for (const auto& [index, block] : inode.blocks) file.blocks.push_back({index, block.data});
+    for (const auto& [index, block] : inode.blocks) file.blocks.push_back({index, block.data, block.changed, block.based});
     if (!is_committed(inode.xattrs_changed_at)) file.xattrs = inode.xattrs;
     out.content_bytes_delta += as_signed(inode.record.content.size) - as_signed(inode.committed_size);
     out.files.push_back(std::move(file));
@@ -387,6 +389,16 @@ Frozen WorkingSet::freeze() {
   out.next_ino = next_ino_;
   out.hlc = hlc_;
   frozen_unjournaled_bytes_ = unjournaled_bytes_;
+  return out;
+}
+
+WorkingSet::Growth WorkingSet::pending_growth() const {
+  Growth out;
+  for (const auto& [number, inode] : inodes_) {
+    if (is_committed(inode->changed_at)) continue;
+    out.inodes += (inode->deleted ? 0 : 1) - (inode->in_database ? 1 : 0);
+    out.content_bytes += (inode->deleted ? 0 : as_signed(inode->record.content.size)) - as_signed(inode->committed_size);
+  }
   return out;
 }
 

@@ -39,7 +39,9 @@ namespace tain::store {
 /// A block that differs from the committed one.
 struct PendingBlock {
   std::shared_ptr<Bytes> data;  // plaintext up to its valid length; the rest of the block is zeros. Null: a hole
-  uint16_t unjournaled = 0;     // bit i: bytes [4096 i, 4096 (i+1)) changed since the last frame
+  uint16_t unjournaled = 0;     // bit i: cell i changed since the last frame
+  uint16_t changed = 0;         // bit i: cell i differs from the committed block
+  bool based = false;           // the other cells are those of the committed block: a patch may do
   Tick changed_at = 0;
 };
 
@@ -78,6 +80,8 @@ struct Frozen {
   struct Block {
     uint64_t index = 0;
     std::shared_ptr<Bytes> data;  // null: a hole
+    uint16_t changed = 0;         // with `based`: the cells to write
+    bool based = false;
   };
   struct File {
     Inode inode;
@@ -169,6 +173,12 @@ class WorkingSet {
   Tick tick() const { return tick_; }
   uint64_t pending_bytes() const { return static_cast<uint64_t>(std::max<int64_t>(pending_bytes_, 0)); }
   uint64_t unjournaled_bytes() const { return unjournaled_bytes_; }
+  /// What pending changes add to the database's count of inodes and of content bytes. Walks all of them.
+  struct Growth {
+    int64_t inodes = 0;
+    int64_t content_bytes = 0;
+  };
+  Growth pending_growth() const;
   /// The payload of a frame that brings the journal up to `tick()`; everything counts as journaled from
   /// here on, so a failed write must be followed by a commit.
   Bytes snapshot_frame();
