@@ -36,8 +36,10 @@ void TempVault::open() {
 }
 
 void TempVault::reopen() {
-  auto closed = vault_->close();
-  EXPECT_TRUE(closed.ok()) << closed.error().message();
+  if (vault_ != nullptr) {
+    auto closed = vault_->close();
+    EXPECT_TRUE(closed.ok()) << closed.error().message();
+  }
   vault_.reset();
   open();
 }

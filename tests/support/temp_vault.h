@@ -51,7 +51,7 @@ class TempVault {
   const std::string& directory() const { return directory_; }
   FakeClock& clock() { return clock_; }
 
-  /// Closes and opens again.
+  /// Closes (unless close() did) and opens again.
   void reopen();
   /// As after kill -9: the open vault is abandoned without a commit, and a copy of its files as they are
   /// on the disk is opened in its place.
