@@ -30,6 +30,10 @@ void parallel(size_t count, uint64_t bytes, const std::function<void(size_t)>& w
   for (std::thread& helper : helpers) helper.join();
 }
 
+JournalPosition journal_position(const State& state) {
+  return {.sequence = state.journal_sequence, .chain = state.journal_chain};
+}
+
 /// Seals the new map nodes of one commit and remembers what to write and what to remove.
 class CommitMapWriter final : public MapWriter {
  public:
@@ -171,7 +175,8 @@ Result<> Committer::commit() {
     // No frame may be under way: it would be older than this commit but replayed after it.
     std::lock_guard no_frame(journal_mutex_);
     std::lock_guard lock(set_.mutex());
-    if (set_.is_committed(set_.tick())) return {};
+    // Without changes there may still be frames that the state record does not know to be done with.
+    if (set_.is_committed(set_.tick()) && journal_position(state_) == journal_.position()) return {};
     frozen = set_.freeze();
     position = journal_.position();
   }

@@ -26,6 +26,19 @@ Slice slice_at(uint64_t offset, uint64_t length) {
   return {.index = index, .begin = begin, .end = static_cast<size_t>(std::min<uint64_t>(kBlockSize, begin + length))};
 }
 
+/// Blocks that a write covers only in part, in a file of `size` bytes: the first and the last one at most,
+/// and the last one not if nothing follows.
+std::vector<uint64_t> partial_blocks(uint64_t offset, uint64_t length, uint64_t size) {
+  const uint64_t end = offset + length;
+  const Slice first = slice_at(offset, length);
+  const uint64_t last_index = (end - 1) / kBlockSize;
+  const bool last_is_whole = end % kBlockSize == 0 || end >= size;
+  std::vector<uint64_t> out;
+  if (first.begin != 0 || (first.index == last_index && !last_is_whole)) out.push_back(first.index);
+  if (last_index != first.index && !last_is_whole) out.push_back(last_index);
+  return out;
+}
+
 Error still_missing(Ino ino) {
   return Error(Code::corrupt, "a block of inode " + std::to_string(raw(ino)) + " is missing from the database");
 }
@@ -76,7 +89,7 @@ Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out) {
     ContentRecord content;
     size_t count = 0;
     {
-      std::lock_guard lock(set_.mutex());
+      auto lock = set_.lock();
       CachedInode* inode = TRY(set_.find(ino));
       if (inode->record.is_directory()) return Error(Code::is_directory, "is a directory");
       const uint64_t size = inode->record.content.size;
@@ -108,6 +121,8 @@ Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out) {
     }
     if (read.ok()) return count;
     if (!read.is(Code::not_found)) return std::move(read).error();
+    auto lock = set_.lock();
+    set_.wait_for_commit(lock);
   }
   return still_missing(ino);
 }
@@ -116,20 +131,19 @@ Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges priv
   if (offset > kFileSizeMax || data.size() > kFileSizeMax - offset)
     return Error(Code::too_large, "write past the largest file size");
   const uint64_t end = offset + data.size();
-  std::unique_lock lock(set_.mutex());
+  auto lock = set_.lock();
   TRY(set_.wait_for_room(lock));
   if (data.empty()) return {};
 
-  // Only the first and the last block can be covered in part, and the last one not if nothing follows.
-  const uint64_t size = TRY(set_.find(ino))->record.content.size;
-  const Slice first = slice_at(offset, data.size());
-  const uint64_t last_index = (end - 1) / kBlockSize;
-  const bool last_is_whole = end % kBlockSize == 0 || end >= size;
-  std::vector<uint64_t> partial;
-  if (first.begin != 0 || (first.index == last_index && !last_is_whole)) partial.push_back(first.index);
-  if (last_index != first.index && !last_is_whole) partial.push_back(last_index);
+  TRY(check_map(set_, lock, ino, offset / kBlockSize, (end - 1) / kBlockSize));
+  CachedInode* inode = TRY(set_.find(ino));
   Bases bases;
-  CachedInode* inode = TRY(load_bases(set_, lock, ino, partial, bases));
+  for (std::vector<uint64_t> partial;;) {
+    partial = partial_blocks(offset, data.size(), inode->record.content.size);
+    inode = TRY(load_bases(set_, lock, ino, partial, bases));
+    // While the bases were read, somebody may have written behind us: then more must be kept than we thought.
+    if (partial_blocks(offset, data.size(), inode->record.content.size) == partial) break;
+  }
 
   set_.touch(*inode, true);
   inode->record.mtime = inode->record.ctime = set_.now();
@@ -153,7 +167,7 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
   if (length == 0) return Error(Code::invalid_argument, "an empty range");
   const uint64_t end = offset + length;
   const uint64_t first_whole = (offset + kBlockSize - 1) / kBlockSize;
-  std::unique_lock lock(set_.mutex());
+  auto lock = set_.lock();
   TRY(set_.wait_for_room(lock));
 
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
@@ -176,7 +190,10 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
       }();
       lock.lock();
       if (!walked.ok() && !walked.is(Code::not_found)) return std::move(walked).error();
-      if (!walked.ok()) continue;
+      if (!walked.ok()) {
+        set_.wait_for_commit(lock);
+        continue;
+      }
     }
 
     const Slice head = slice_at(offset, length);
@@ -186,6 +203,7 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
     Bases bases;
     inode = TRY(load_bases(set_, lock, ino, partial, bases));
     if (!to_end && inode->map_version != version) continue;
+    if (to_end && end < inode->record.content.size) continue;  // grown meanwhile: what lies behind the range stays
 
     set_.touch(*inode, true);
     inode->record.mtime = inode->record.ctime = set_.now();
@@ -219,7 +237,7 @@ Result<> Content::allocate(Ino ino, uint64_t offset, uint64_t length) {
   if (length == 0) return Error(Code::invalid_argument, "an empty range");
   if (offset > kFileSizeMax || length > kFileSizeMax - offset)
     return Error(Code::too_large, "range past the largest file size");
-  std::unique_lock lock(set_.mutex());
+  auto lock = set_.lock();
   CachedInode* inode = TRY(set_.find(ino));
   if (!inode->record.is_regular()) return Error(Code::invalid_argument, "not a regular file");
   if (offset + length <= inode->record.content.size) {
@@ -237,7 +255,7 @@ Result<uint64_t> Content::seek(Ino ino, uint64_t offset, Whence whence) {
     uint64_t floor = 0;
     std::map<uint64_t, bool> pending;  // index → has data
     {
-      std::lock_guard lock(set_.mutex());
+      auto lock = set_.lock();
       CachedInode* inode = TRY(set_.find(ino));
       if (!inode->record.is_regular()) return Error(Code::invalid_argument, "not a regular file");
       content = inode->record.content;
@@ -268,8 +286,9 @@ Result<uint64_t> Content::seek(Ino ino, uint64_t offset, Whence whence) {
       if (whence == Whence::hole) return content.size;
       return Error(Code::no_such_offset, "no data from here on");
     }();
-    if (!found.ok() && found.is(Code::not_found)) continue;
-    return found;
+    if (!found.is(Code::not_found)) return found;
+    auto lock = set_.lock();
+    set_.wait_for_commit(lock);
   }
   return still_missing(ino);
 }
@@ -281,7 +300,9 @@ Result<uint64_t> Content::copy(Ino from, uint64_t from_offset, Ino to, uint64_t 
     const auto want = static_cast<size_t>(std::min<uint64_t>(buffer.size(), length - done));
     const size_t got = TRY(read(from, from_offset + done, {buffer.data(), want}));
     if (got == 0) break;
-    TRY(write(to, to_offset + done, {buffer.data(), got}));
+    auto written = write(to, to_offset + done, {buffer.data(), got});
+    if (!written.ok() && done > 0) break;  // as copy_file_range(2): what was copied counts
+    TRY(std::move(written));
     done += got;
     if (got < want) break;
   }

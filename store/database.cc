@@ -108,24 +108,36 @@ Result<std::vector<Ino>> Database::load_orphans(const ReadTxn& txn) {
   return out;
 }
 
-Result<std::vector<Dirent>> Database::load_dirents(const ReadTxn& txn, Ino directory, Cookie from, Cookie to,
-                                                   size_t limit) {
-  std::vector<Dirent> out;
+Result<Database::Dirents> Database::load_dirents(const ReadTxn& txn, Ino directory, Cookie from, Cookie to,
+                                                 size_t limit) {
+  Dirents out;
   Cursor cursor = TRY(Cursor::open(txn, Table::dirents));
   const auto last = dirent_key(directory, to);
-  for (auto item = TRY(cursor.seek(dirent_key(directory, from))); item.has_value() && out.size() < limit;
-       item = TRY(cursor.next())) {
+  size_t records = 0;
+  for (auto item = TRY(cursor.seek(dirent_key(directory, from))); item.has_value(); item = TRY(cursor.next())) {
     if (item->key.size() != last.size()) return Error(Code::corrupt, "directory entry table has an impossible key");
     if (std::memcmp(item->key.data(), last.data(), last.size()) > 0) break;
-    auto record = TRY(cipher_.open_record(Table::dirents, item->key, item->value));
-    if (record.kind != Kind::dirent) return Error(Code::corrupt, "directory entry table holds another kind of record");
-    if (record.schema != kDirentSchema) return unknown_schema("directory entry", record.schema);
-    Dirent dirent = TRY(decode_dirent(record.body));
-    if (dirent.directory != directory || raw(dirent.cookie) != load_be64(item->key.data() + 8))
-      return Error(Code::corrupt, "directory entry record names another entry");
-    out.push_back(std::move(dirent));
+    if (records++ == limit) {
+      out.complete = false;
+      break;
+    }
+    out.last = Cookie{load_be64(item->key.data() + 8)};
+    auto dirent = open_dirent(*item);
+    // One damaged name must not take the rest of its folder along.
+    if (dirent.is(Code::corrupt) || dirent.is(Code::format_too_new)) ++out.damaged;
+    else out.entries.push_back(TRY(std::move(dirent)));
   }
   return out;
+}
+
+Result<Dirent> Database::open_dirent(const Cursor::Item& item) {
+  auto record = TRY(cipher_.open_record(Table::dirents, item.key, item.value));
+  if (record.kind != Kind::dirent) return Error(Code::corrupt, "directory entry table holds another kind of record");
+  if (record.schema != kDirentSchema) return unknown_schema("directory entry", record.schema);
+  Dirent dirent = TRY(decode_dirent(record.body));
+  if (raw(dirent.directory) != load_be64(item.key.data()) || raw(dirent.cookie) != load_be64(item.key.data() + 8))
+    return Error(Code::corrupt, "directory entry record names another entry");
+  return dirent;
 }
 
 Result<std::shared_ptr<const RefList>> Database::read_node(const ReadTxn& txn, const BlockPlace& place,

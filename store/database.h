@@ -60,8 +60,14 @@ class Database {
   Result<Xattrs> load_xattrs(const ReadTxn& txn, Ino ino);
   Result<State> load_state(const ReadTxn& txn);
   Result<std::vector<Ino>> load_orphans(const ReadTxn& txn);
-  /// Entries of `directory` with cookies in [from, to], in cookie order, at most `limit`.
-  Result<std::vector<Dirent>> load_dirents(const ReadTxn& txn, Ino directory, Cookie from, Cookie to, size_t limit);
+  struct Dirents {
+    std::vector<Dirent> entries;
+    Cookie last{};         // of the last record read
+    bool complete = true;  // no more records up to `to`
+    uint64_t damaged = 0;  // records that could not be read; each is somebody's name
+  };
+  /// Entries of `directory` with cookies in [from, to], in cookie order, of at most `limit` records.
+  Result<Dirents> load_dirents(const ReadTxn& txn, Ino directory, Cookie from, Cookie to, size_t limit);
 
   /// Errors: not_found when the block is not (any more) in the database.
   Result<std::shared_ptr<const RefList>> read_node(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref);
@@ -70,6 +76,7 @@ class Database {
                       ByteSpan out);
 
  private:
+  Result<Dirent> open_dirent(const Cursor::Item& item);
   Env& env_;
   const Cipher& cipher_;
   BlockCache cache_;

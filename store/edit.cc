@@ -50,10 +50,30 @@ Result<CachedInode*> load_bases(WorkingSet& set, SetLock& lock, Ino ino, std::sp
       bases[index] = std::move(*block);
     }
     lock.lock();
-    if (!loaded.ok() && !loaded.is(Code::not_found)) return std::move(loaded).error();
+    if (!loaded.ok()) {
+      if (!loaded.is(Code::not_found)) return std::move(loaded).error();
+      set.wait_for_commit(lock);
+    }
     loaded_version = version;
   }
   return Error(Code::corrupt, "a block of inode " + std::to_string(raw(ino)) + " is missing from the database");
+}
+
+Result<> check_map(WorkingSet& set, SetLock& lock, Ino ino, uint64_t first, uint64_t last) {
+  CachedInode* inode = TRY(set.find(ino));
+  if (inode->record.content.height == 0) return {};  // the inode record is the whole map
+  const ContentRecord content = inode->record.content;
+  lock.unlock();
+  auto checked = [&]() -> Result<> {
+    ReadTxn txn = TRY(ReadTxn::begin(set.database().env()));
+    TxnNodeReader nodes(set.database(), txn);
+    TRY(find_block(content, first, nodes));
+    TRY(find_block(content, last, nodes));
+    return {};
+  }();
+  lock.lock();
+  // A node that a commit replaced meanwhile was readable a moment ago.
+  return checked.is(Code::not_found) ? Result<>() : checked;
 }
 
 OpenBlock open_block(WorkingSet& set, CachedInode& inode, uint64_t index, const Bases& bases) {
@@ -75,6 +95,7 @@ Result<CachedInode*> set_size(WorkingSet& set, SetLock& lock, Ino ino, uint64_t 
   const uint64_t index = size / kBlockSize;
   const size_t keep = size % kBlockSize;  // bytes of block `index` that stay
   Bases bases;
+  TRY(check_map(set, lock, ino, index, index));
   CachedInode* inode = TRY(set.find(ino));
   if (size < inode->record.content.size && keep != 0) {
     inode = TRY(load_bases(set, lock, ino, {&index, 1}, bases));

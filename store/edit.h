@@ -25,6 +25,10 @@ using Bases = std::map<uint64_t, std::shared_ptr<const Bytes>>;
 Result<CachedInode*> load_bases(WorkingSet& set, SetLock& lock, Ino ino, std::span<const uint64_t> indexes,
                                 Bases& bases);
 
+/// Reads the map's nodes on the way to blocks `first` and `last`, so that a change that no commit could carry out
+/// is refused here. Releases the lock on the way. Errors: corrupt, not_found (the inode), io.
+Result<> check_map(WorkingSet& set, SetLock& lock, Ino ino, uint64_t first, uint64_t last);
+
 /// A block opened for a partial change: `block` holds its present bytes.
 struct OpenBlock {
   PendingBlock& block;

@@ -64,30 +64,26 @@ Result<> Journal::create(const std::string& path) {
   for (uint64_t offset = 0; offset < kJournalSize; offset += zeros.size())
     TRY(write_exactly(fd.get(), zeros, offset));
   if (::fsync(fd.get()) != 0) return errno_error(errno, "flush " + path);
-  return {};
+  return fsync_directory(path.substr(0, path.rfind('/') + 1));
 }
 
 Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, const Cipher& cipher) {
-  struct stat st {};
-  if (::stat(path.c_str(), &st) != 0) {
-    if (errno != ENOENT) return errno_error(errno, path);
-    TRY(create(path));
-  }
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd.valid()) return errno_error(errno, "open " + path);
-  return std::unique_ptr<Journal>(new Journal(std::move(fd), cipher));
+  if (!fd.valid() && errno != ENOENT) return errno_error(errno, "open " + path);
+  return std::unique_ptr<Journal>(new Journal(path, std::move(fd), cipher));
 }
 
 Result<Journal::ReplayReport> Journal::replay(const JournalPosition& position,
                                               const std::function<Result<>(ByteView)>& apply) {
+  position_ = position;
+  offset_ = 0;
+  ReplayReport report;
+  if (!fd_.valid()) return report;
   struct stat st {};
   if (::fstat(fd_.get(), &st) != 0) return errno_error(errno, "journal");
   Bytes file(std::min<uint64_t>(static_cast<uint64_t>(st.st_size), kJournalSize));
   TRY(read_exactly(fd_.get(), file, 0));
 
-  position_ = position;
-  offset_ = 0;
-  ReplayReport report;
   uint64_t offset = 0;
   while (auto frame = parse_frame(file, offset)) {
     if (frame->sequence > position_.sequence) {
@@ -95,7 +91,7 @@ Result<Journal::ReplayReport> Journal::replay(const JournalPosition& position,
       auto payload = cipher_.open_frame(frame->header, frame->sealed);
       if (!payload.ok()) {
         report.damaged = true;  // its checksum is good: not a torn write
-        return report;
+        break;
       }
       TRY(apply(*payload));
       position_ = {.sequence = frame->sequence, .chain = chain_value(*frame)};
@@ -106,12 +102,18 @@ Result<Journal::ReplayReport> Journal::replay(const JournalPosition& position,
   }
   // A write that was cut by a crash is the last one. An intact frame further on that would have
   // followed says that something in between was damaged after it was durable.
+  uint64_t last_sequence = position_.sequence;
   for (uint64_t later = offset + kJournalAlignment; later < file.size(); later += kJournalAlignment) {
     auto frame = parse_frame(file, later);
     if (frame && frame->sequence > position_.sequence + 1 && cipher_.open_frame(frame->header, frame->sealed).ok()) {
       report.damaged = true;
-      break;
+      last_sequence = std::max(last_sequence, frame->sequence);
     }
+  }
+  if (report.damaged) {
+    // The numbers of the lost frames are spent: once a commit says so, these frames are no news again.
+    position_.sequence = last_sequence;
+    abandon();
   }
   return report;
 }
@@ -133,8 +135,7 @@ Result<> Journal::append(ByteView payload) {
   w.raw(xxh3_128(frame));
   frame.resize(frame_size(sealed_size));
 
-  auto written = write_exactly(fd_.get(), frame, offset_);
-  if (written.ok() && ::fdatasync(fd_.get()) != 0) written = errno_error(errno, "flush");
+  auto written = write(frame);
   if (!written.ok()) {
     abandon();
     return std::move(written).error().with("journal");
@@ -143,6 +144,17 @@ Result<> Journal::append(ByteView payload) {
   position_.chain = chain;
   offset_ += frame.size();
   ++frames_written_;
+  return {};
+}
+
+Result<> Journal::write(ByteView frame) {
+  if (!fd_.valid()) {
+    TRY(create(path_));
+    fd_ = UniqueFd(::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd_.valid()) return errno_error(errno, "open " + path_);
+  }
+  TRY(write_exactly(fd_.get(), frame, offset_));
+  if (::fdatasync(fd_.get()) != 0) return errno_error(errno, "flush");
   return {};
 }
 

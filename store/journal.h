@@ -30,9 +30,10 @@ struct JournalPosition {
 /// Threads: the caller serialises all calls.
 class Journal {
  public:
-  /// Makes the file, filled with zeros and flushed.
+  /// Makes the file, filled with zeros and flushed, its directory too.
   static Result<> create(const std::string& path);
-  /// Opens the file; makes it anew when it is missing, since a commit may be newer than any frame.
+  /// Opens the file. A missing one is not an error, since a commit may be newer than any frame: the first
+  /// append makes it anew.
   static Result<std::unique_ptr<Journal>> open(const std::string& path, const Cipher& cipher);
 
   struct ReplayReport {
@@ -40,7 +41,7 @@ class Journal {
     bool damaged = false;        // an intact later frame follows one that is not: not a torn end
   };
   /// Calls `apply` with the payload of each frame after `position`, in order, and positions the journal
-  /// to append after the last one. Errors: those of `apply`, io.
+  /// to append after the last one; after damage, as abandon() does. Errors: those of `apply`, io.
   Result<ReplayReport> replay(const JournalPosition& position, const std::function<Result<>(ByteView)>& apply);
 
   /// Whether a payload of `size` bytes fits behind the frames that are still needed.
@@ -59,9 +60,12 @@ class Journal {
   uint64_t frames_written() const { return frames_written_; }
 
  private:
-  Journal(UniqueFd fd, const Cipher& cipher) : fd_(std::move(fd)), cipher_(cipher) {}
+  Journal(std::string path, UniqueFd fd, const Cipher& cipher)
+      : path_(std::move(path)), fd_(std::move(fd)), cipher_(cipher) {}
+  Result<> write(ByteView frame);
 
-  UniqueFd fd_;
+  const std::string path_;
+  UniqueFd fd_;  // invalid while there is no file
   const Cipher& cipher_;
   JournalPosition position_;
   uint64_t offset_ = 0;  // where the next frame goes

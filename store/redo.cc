@@ -69,10 +69,17 @@ Bytes WorkingSet::snapshot_frame() {
   return out;
 }
 
-Result<> WorkingSet::replay_frame(ByteView payload) {
+Result<uint64_t> WorkingSet::replay_frame(ByteView payload) {
   Reader r(payload);
-  while (r.remaining() > 0) TRY(replay_item(r));
-  return {};
+  uint64_t skipped = 0;
+  while (r.remaining() > 0) {
+    auto replayed = replay_item(r);
+    if (replayed.ok()) continue;
+    // A frame is authentic, so its structure is right; what is damaged is a record that the item builds on.
+    if (r.failed() || !(replayed.is(Code::corrupt) || replayed.is(Code::not_found))) return std::move(replayed).error();
+    ++skipped;
+  }
+  return skipped;
 }
 
 Result<> WorkingSet::replay_item(Reader& r) {
@@ -135,10 +142,12 @@ Result<CachedInode*> WorkingSet::replay_inode(Reader& r) {
   next_ino_ = std::max(next_ino_, next_ino);
 
   auto found = find(record.ino);
+  bool content_changed = true;
   CachedInode* inode = nullptr;
   if (found.ok()) {
     inode = *found;
     ContentRecord content = inode->record.content;  // the committed map stays
+    content_changed = content.size != record.content.size || floor != kNoBlock;
     content.size = record.content.size;
     record.content = std::move(content);
     inode->record = std::move(record);
@@ -148,11 +157,12 @@ Result<CachedInode*> WorkingSet::replay_inode(Reader& r) {
     record.content.height = 0;
     record.content.allocated = 0;
     inode->record = std::move(record);
+    inode->map_version = ++map_versions_;
     inodes_.insert_or_assign(raw(inode->record.ino), std::move(owned));
   } else {
     return std::move(found).error();
   }
-  touch(*inode, true);
+  touch(*inode, content_changed);
   if (inode->created_at == 0 && !inode->in_database) inode->created_at = inode->changed_at;
   if (floor != kNoBlock) drop_blocks_from(*inode, floor);
   return inode;
@@ -163,25 +173,27 @@ Result<> WorkingSet::replay_block(Reader& r) {
   const uint64_t index = r.u64();
   const size_t length = r.u32();
   const uint16_t pages = r.u16();
-  if (r.failed() || length > kBlockSize) return bad_item();
+  if (length > kBlockSize) r.fail();
+  std::vector<std::pair<size_t, ByteView>> carried;  // offset in the block, bytes
+  bool complete = true;
+  for (size_t start = 0; start < length && !r.failed(); start += kCellSize) {
+    if ((pages >> (start / kCellSize) & 1) != 0) carried.emplace_back(start, r.raw(std::min(kCellSize, length - start)));
+    else complete = false;
+  }
+  if (r.failed()) return bad_item();
   CachedInode* inode = TRY(find(ino));
-  touch(*inode, true);
 
   // Pages that the frame does not carry come from the committed block, if one still counts.
   std::shared_ptr<const Bytes> base;
-  if (!inode->blocks.contains(index) && committed_visible(*inode, index))
+  if (!complete && !inode->blocks.contains(index) && committed_visible(*inode, index))
     base = TRY(load_block(database_, inode->record.content, index));
+  touch(*inode, true);
   PendingBlock& block = writable_block(*inode, index);
   const size_t size_before = block.data->size();
   if (base != nullptr) *block.data = *base;
   block.data->resize(length);
-  for (size_t page = 0; page * kCellSize < length; ++page) {
-    if ((pages >> page & 1) == 0) continue;
-    const size_t start = page * kCellSize;
-    ByteView bytes = r.raw(std::min<size_t>(kCellSize, length - start));
-    if (r.failed()) return bad_item();
+  for (const auto& [start, bytes] : carried)
     std::copy(bytes.begin(), bytes.end(), block.data->begin() + static_cast<ptrdiff_t>(start));
-  }
   block_changed(block, 0, length, size_before);
   return {};
 }

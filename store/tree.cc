@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/tree.h"
 
+#include <dirent.h>
+
 #include <algorithm>
 
 #include "base/check.h"
@@ -83,22 +85,25 @@ Inode new_record(WorkingSet& set, const CachedInode& parent, const NewInode& opt
 
 Result<Attr> Tree::lookup(Ino directory, std::string_view name) {
   if (name.size() > kNameMax) return Error(Code::name_too_long, "names have at most 255 bytes");
-  std::lock_guard lock(set_.mutex());
+  auto lock = set_.lock();
   CachedInode* parent = TRY(find_directory(set_, directory));
   if (name == ".") return set_.attributes(*parent);
   if (name == "..") return set_.attributes(*TRY(set_.find(parent->record.parent)));
   auto dirent = TRY(set_.find_name(directory, name));
   if (!dirent.has_value()) return no_such_name();
-  return set_.attributes(*TRY(set_.find(dirent->child)));
+  auto inode = set_.find(dirent->child);
+  // The name is there, so what it leads to has to be.
+  if (inode.is(Code::not_found)) return Error(Code::corrupt, std::move(inode).error().message());
+  return set_.attributes(*TRY(std::move(inode)));
 }
 
 Result<Attr> Tree::getattr(Ino ino) {
-  std::lock_guard lock(set_.mutex());
+  auto lock = set_.lock();
   return set_.attributes(*TRY(set_.find(ino)));
 }
 
 Result<Attr> Tree::setattr(Ino ino, const AttrChange& change) {
-  std::unique_lock lock(set_.mutex());
+  auto lock = set_.lock();
   CachedInode* inode = nullptr;
   if (change.size.has_value()) {
     TRY(set_.wait_for_room(lock));
@@ -120,21 +125,21 @@ Result<Attr> Tree::setattr(Ino ino, const AttrChange& change) {
 }
 
 Result<std::string> Tree::readlink(Ino ino) {
-  std::lock_guard lock(set_.mutex());
+  auto lock = set_.lock();
   CachedInode* inode = TRY(set_.find(ino));
   if (!inode->record.is_symlink()) return Error(Code::invalid_argument, "not a symbolic link");
   return inode->record.symlink;
 }
 
 Result<Ino> Tree::parent(Ino directory) {
-  std::lock_guard lock(set_.mutex());
+  auto lock = set_.lock();
   return TRY(find_directory(set_, directory))->record.parent;
 }
 
 Result<Attr> Tree::make(Ino directory, std::string_view name, const NewInode& options) {
   TRY(check_name(name));
   if (options.symlink.size() > kSymlinkMax) return Error(Code::name_too_long, "a link's target has at most 4095 bytes");
-  std::unique_lock lock(set_.mutex());
+  auto lock = set_.lock();
   TRY(set_.wait_for_room(lock));
   CachedInode* parent = TRY(find_live_directory(set_, directory));
   if (TRY(set_.find_name(directory, name)).has_value()) return name_taken();
@@ -153,7 +158,7 @@ Result<Attr> Tree::make(Ino directory, std::string_view name, const NewInode& op
 }
 
 Result<Attr> Tree::make_unnamed(Ino directory, const NewInode& options) {
-  std::unique_lock lock(set_.mutex());
+  auto lock = set_.lock();
   TRY(set_.wait_for_room(lock));
   CachedInode* parent = TRY(find_live_directory(set_, directory));
   Inode record = new_record(set_, *parent, options);
@@ -163,7 +168,7 @@ Result<Attr> Tree::make_unnamed(Ino directory, const NewInode& options) {
 
 Result<Attr> Tree::link(Ino ino, Ino directory, std::string_view name) {
   TRY(check_name(name));
-  std::unique_lock lock(set_.mutex());
+  auto lock = set_.lock();
   TRY(set_.wait_for_room(lock));
   CachedInode* parent = TRY(find_live_directory(set_, directory));
   CachedInode* inode = TRY(set_.find(ino));
@@ -182,23 +187,27 @@ Result<Attr> Tree::link(Ino ino, Ino directory, std::string_view name) {
 
 Result<Unlinked> Tree::unlink(Ino directory, std::string_view name) {
   TRY(check_name(name));
-  std::lock_guard lock(set_.mutex());
+  auto lock = set_.lock();
   CachedInode* parent = TRY(find_directory(set_, directory));
   auto dirent = TRY(set_.find_name(directory, name));
   if (!dirent.has_value()) return no_such_name();
-  CachedInode* inode = TRY(set_.find(dirent->child));
-  if (inode->record.is_directory()) return Error(Code::is_directory, "is a directory");
+  if (dirent->type == DT_DIR) return Error(Code::is_directory, "is a directory");
+  auto inode = set_.find(dirent->child);
+  // A name that leads to a damaged file can go; the file's record stays for repair.
+  const bool damaged = inode.is(Code::corrupt) || inode.is(Code::not_found);
+  if (!inode.ok() && !damaged) return std::move(inode).error();
 
   const Time now = set_.now();
   set_.remove_name(*dirent);
   --parent->record.children;
   touch_directory(set_, *parent, now);
-  return drop_link(set_, *inode, now);
+  if (damaged) return Unlinked{.ino = dirent->child, .orphan = false};
+  return drop_link(set_, **inode, now);
 }
 
 Result<Unlinked> Tree::rmdir(Ino directory, std::string_view name) {
   TRY(check_name(name));
-  std::lock_guard lock(set_.mutex());
+  auto lock = set_.lock();
   CachedInode* parent = TRY(find_directory(set_, directory));
   auto dirent = TRY(set_.find_name(directory, name));
   if (!dirent.has_value()) return no_such_name();
@@ -214,7 +223,7 @@ Result<Unlinked> Tree::rmdir(Ino directory, std::string_view name) {
 }
 
 Result<> Tree::reap(Ino ino) {
-  std::lock_guard lock(set_.mutex());
+  auto lock = set_.lock();
   auto inode = set_.find(ino);
   if (inode.is(Code::not_found)) return {};
   if (!inode.ok()) return std::move(inode).error();
@@ -227,7 +236,7 @@ Result<std::optional<Unlinked>> Tree::rename(Ino from_directory, std::string_vie
   using Replaced = std::optional<Unlinked>;
   TRY(check_name(from));
   TRY(check_name(to));
-  std::unique_lock lock(set_.mutex());
+  auto lock = set_.lock();
   TRY(set_.wait_for_room(lock));
   CachedInode* source_parent = TRY(find_directory(set_, from_directory));
   CachedInode* target_parent = TRY(find_live_directory(set_, to_directory));
@@ -302,7 +311,7 @@ Result<> Tree::list(Ino directory, Cookie after, const std::function<bool(const 
   for (;;) {
     WorkingSet::Listing listing;
     {
-      std::lock_guard lock(set_.mutex());
+      auto lock = set_.lock();
       TRY(find_directory(set_, directory));
       listing = TRY(set_.list(directory, after, kListChunk));
     }
@@ -334,7 +343,7 @@ Error no_such_attribute() { return Error(Code::no_attribute, "no such attribute"
 }  // namespace
 
 Result<Bytes> Tree::get_xattr(Ino ino, const std::string& name) {
-  std::lock_guard lock(set_.mutex());
+  auto lock = set_.lock();
   CachedInode* inode = TRY(set_.find(ino));
   if ((inode->record.flags & kInodeHasXattrs) == 0) return no_such_attribute();
   Xattrs* xattrs = TRY(set_.xattrs(*inode));
@@ -349,7 +358,7 @@ Result<Bytes> Tree::get_xattr(Ino ino, const std::string& name) {
 }
 
 Result<Xattrs> Tree::list_xattrs(Ino ino) {
-  std::lock_guard lock(set_.mutex());
+  auto lock = set_.lock();
   CachedInode* inode = TRY(set_.find(ino));
   if ((inode->record.flags & kInodeHasXattrs) == 0) return Xattrs();
   Xattrs out = *TRY(set_.xattrs(*inode));
@@ -361,7 +370,7 @@ Result<> Tree::set_xattr(Ino ino, const std::string& name, ByteView value, Xattr
   if (name.empty() || name.size() > kXattrNameMax)
     return Error(Code::out_of_range, "attribute names have 1 to 255 bytes");
   if (value.size() > kXattrValueMax) return Error(Code::too_big, "attribute values have at most 65536 bytes");
-  std::unique_lock lock(set_.mutex());
+  auto lock = set_.lock();
   TRY(set_.wait_for_room(lock));
   CachedInode* inode = TRY(set_.find(ino));
   Xattrs* xattrs = TRY(set_.xattrs(*inode));
@@ -381,7 +390,7 @@ Result<> Tree::set_xattr(Ino ino, const std::string& name, ByteView value, Xattr
 }
 
 Result<> Tree::remove_xattr(Ino ino, const std::string& name) {
-  std::lock_guard lock(set_.mutex());
+  auto lock = set_.lock();
   CachedInode* inode = TRY(set_.find(ino));
   if ((inode->record.flags & kInodeHasXattrs) == 0) return no_such_attribute();
   Xattrs* xattrs = TRY(set_.xattrs(*inode));

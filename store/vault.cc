@@ -160,35 +160,55 @@ struct Vault::Impl {
     committer = std::make_unique<Committer>(*set, *journal, suite, state);
     TRY(replay(state));
     if (options.read_only) return {};
-    TRY(committer->commit());
-    TRY(reap_orphans());
+    auto committed = committer->commit();
+    if (committed.is(Code::no_space)) {
+      // What was replayed is in the journal still; deleting something makes room.
+      warn("the disk is full: the last changes wait in memory and in the journal until there is room");
+    } else {
+      TRY(std::move(committed));
+      reap_orphans();
+    }
     if (options.committer_thread) committer->start();
     return {};
   }
 
   Result<> replay(const State& state) {
-    auto report = TRY(journal->replay({.sequence = state.journal_sequence, .chain = state.journal_chain},
-                                      [&](ByteView payload) -> Result<> {
-                                        std::lock_guard guard(set->mutex());
-                                        return set->replay_frame(payload);
-                                      }));
-    if (!report.damaged) return {};
+    uint64_t skipped = 0;
+    const auto apply = [&](ByteView payload) -> Result<> {
+      std::lock_guard guard(set->mutex());
+      skipped += TRY(set->replay_frame(payload));
+      return {};
+    };
+    auto report = TRY(journal->replay({.sequence = state.journal_sequence, .chain = state.journal_chain}, apply));
+    if (report.frames == 0 && !report.damaged) journal->restart();  // old frames need not be kept
+    if (!report.damaged && skipped == 0) return {};
     const std::string kept = journal_path(info.directory) + ".damaged-" + std::to_string(now_seconds());
     const Bytes copy = TRY(read_file(journal_path(info.directory), kJournalSize * 2));
     if (!options.read_only) TRY(replace_file(kept, copy));
-    warn("the journal is damaged: changes of the last seconds before the last lock may be missing; it is kept as " + kept);
+    warn((report.damaged ? std::string("the journal is damaged: changes of the last second before the vault was closed may be missing")
+                         : std::to_string(skipped) + " changes could not be redone because their entries are damaged") +
+         (options.read_only ? "" : "; the journal is kept as " + kept));
     return {};
   }
 
   /// Files that had no name left but were still in use when the vault was last closed.
-  Result<> reap_orphans() {
-    std::vector<Ino> orphans;
-    {
-      ReadTxn txn = TRY(ReadTxn::begin(*env));
-      orphans = TRY(database->load_orphans(txn));
-    }
-    for (Ino ino : orphans) TRY(tree->reap(ino));
-    return committer->commit();
+  /// One that is damaged stays: it is no reason to keep the vault shut.
+  void reap_orphans() {
+    auto reaped = [&]() -> Result<> {
+      std::vector<Ino> orphans;
+      {
+        ReadTxn txn = TRY(ReadTxn::begin(*env));
+        orphans = TRY(database->load_orphans(txn));
+      }
+      Result<> first_error;
+      for (Ino ino : orphans) {
+        auto gone = tree->reap(ino);
+        if (!gone.ok() && first_error.ok()) first_error = std::move(gone);
+      }
+      TRY(committer->commit());
+      return first_error;
+    }();
+    if (!reaped.ok()) warn("deleted files could not be cleaned up: " + reaped.error().message());
   }
 
   Result<> close() {
@@ -221,7 +241,8 @@ Result<> Vault::create(const std::string& directory, const CreateOptions& option
     }
     TRY(Journal::create(journal_path(directory)));
     // The header last: without it this is no vault, so a crash on the way leaves nothing half-made.
-    return save_header(directory, encode_header(made.header, cipher));
+    TRY(save_header(directory, encode_header(made.header, cipher)));
+    return fsync_directory(directory + "/..");  // its own name
   }();
   if (!filled.ok()) remove_partial_vault(directory);
   return filled;

@@ -12,6 +12,8 @@ namespace tain::store {
 namespace {
 
 constexpr size_t kTextMax = 8192;  // a pid and a path
+constexpr int kAttempts = 5;
+constexpr useconds_t kAttemptDelayUs = 10'000;
 
 std::string lock_path(const std::string& directory) { return directory + "/lock"; }
 
@@ -35,7 +37,13 @@ Result<VaultLock> VaultLock::take(const std::string& directory, const std::strin
   const std::string path = lock_path(directory);
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.valid()) return errno_error(errno, "open " + path);
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+  // holder() takes a shared lock for a moment: what is refused now may be free at once.
+  int refused = ::flock(fd.get(), LOCK_EX | LOCK_NB);
+  for (int attempt = 0; refused != 0 && errno == EWOULDBLOCK && attempt < kAttempts; ++attempt) {
+    ::usleep(kAttemptDelayUs);
+    refused = ::flock(fd.get(), LOCK_EX | LOCK_NB);
+  }
+  if (refused != 0) {
     if (errno != EWOULDBLOCK) return errno_error(errno, "lock " + path);
     const Holder holder = read_holder(fd.get());
     std::string message = directory + " is in use by process " + std::to_string(holder.pid);

@@ -50,6 +50,17 @@ Stamp WorkingSet::next_stamp() {
   return {.dot = {.writer = writer_, .counter = ++stamp_counter_}, .hlc = hlc_};
 }
 
+std::unique_lock<std::mutex> WorkingSet::lock() {
+  std::unique_lock lock(mutex_);
+  evict();
+  return lock;
+}
+
+Tick WorkingSet::advance() {
+  if (is_committed(tick_)) work_.notify_all();
+  return ++tick_;
+}
+
 void WorkingSet::account(int64_t bytes) {
   pending_bytes_ += bytes;
   if (bytes > 0 && pending_bytes() > limits_.pending_max_bytes / 2) work_.notify_all();
@@ -73,11 +84,12 @@ Result<CachedInode*> WorkingSet::find(Ino ino) {
   cached->in_database = true;
   cached->orphan_in_database = cached->record.nlink == 0;
   cached->committed_size = cached->record.content.size;
+  cached->committed_content_stamp = cached->record.content_stamp;
+  cached->map_version = ++map_versions_;
   clean_order_.push_front(ino);
   cached->lru = clean_order_.begin();
   CachedInode* out = cached.get();
   inodes_.emplace(raw(ino), std::move(cached));
-  evict();
   return out;
 }
 
@@ -95,6 +107,7 @@ CachedInode& WorkingSet::create(Inode record) {
   auto owned = std::make_unique<CachedInode>();
   CachedInode& cached = *owned;
   cached.record = std::move(record);
+  cached.map_version = ++map_versions_;
   inodes_.emplace(raw(cached.record.ino), std::move(owned));
   touch(cached, true);
   cached.created_at = cached.changed_at;
@@ -115,7 +128,7 @@ void WorkingSet::mark_dirty(CachedInode& inode) {
     unjournaled_inodes_.push_back(inode.record.ino);
     unjournaled_bytes_ += kInodeFrameCost;
   }
-  inode.changed_at = ++tick_;
+  inode.changed_at = advance();
 }
 
 void WorkingSet::touch(CachedInode& inode, bool content) {
@@ -206,11 +219,13 @@ Result<std::optional<Dirent>> WorkingSet::find_name(Ino directory, std::string_v
 
   ReadTxn txn = TRY(ReadTxn::begin(database_.env()));
   auto stored = TRY(database_.load_dirents(txn, directory, Cookie{first.second}, Cookie{last.second}, kCollisionsMax));
-  for (Dirent& dirent : stored) {
+  for (Dirent& dirent : stored.entries) {
     if (dirent.name != name) continue;
     if (overlaid && dirents_.contains({raw(directory), raw(dirent.cookie)})) continue;
     return std::optional<Dirent>(std::move(dirent));
   }
+  // Its hash is that of a name that cannot be read: it may be this very one.
+  if (stored.damaged > 0) return Error(Code::corrupt, "a name in directory " + std::to_string(raw(directory)) + " is damaged");
   return std::optional<Dirent>();
 }
 
@@ -226,7 +241,7 @@ PendingDirent& WorkingSet::set_dirent(Dirent dirent, bool removed) {
   if (!removed) dirent.location_stamp = next_stamp();
   pending.dirent = std::move(dirent);
   pending.removed = removed;
-  pending.changed_at = ++tick_;
+  pending.changed_at = advance();
   return pending;
 }
 
@@ -236,9 +251,9 @@ Result<> WorkingSet::add_name(Ino directory, std::string_view name, Ino child, u
   auto parent = inodes_.find(raw(directory));
   if (parent == inodes_.end() || parent->second->in_database) {
     ReadTxn txn = TRY(ReadTxn::begin(database_.env()));
-    for (const Dirent& dirent :
-         TRY(database_.load_dirents(txn, directory, Cookie{hash}, Cookie{hash | (kCollisionsMax - 1)}, kCollisionsMax)))
-      taken[raw(dirent.cookie) - hash] = true;
+    auto stored =
+        TRY(database_.load_dirents(txn, directory, Cookie{hash}, Cookie{hash | (kCollisionsMax - 1)}, kCollisionsMax));
+    for (const Dirent& dirent : stored.entries) taken[raw(dirent.cookie) - hash] = true;
   }
   for (auto it = dirents_.lower_bound({raw(directory), hash});
        it != dirents_.end() && it->first <= DirentKey{raw(directory), hash | (kCollisionsMax - 1)}; ++it)
@@ -274,9 +289,10 @@ Result<WorkingSet::Listing> WorkingSet::list(Ino directory, Cookie after, size_t
   const uint64_t from = raw(after) + 1;
   if (parent == inodes_.end() || parent->second->in_database) {
     ReadTxn txn = TRY(ReadTxn::begin(database_.env()));
-    stored = TRY(database_.load_dirents(txn, directory, Cookie{from}, Cookie{kNoBlock}, limit));
-    if (stored.size() == limit) {
-      out.reached = stored.back().cookie;
+    auto loaded = TRY(database_.load_dirents(txn, directory, Cookie{from}, Cookie{kNoBlock}, limit));
+    stored = std::move(loaded.entries);
+    if (!loaded.complete) {
+      out.reached = loaded.last;
       out.end = false;
     }
   }
@@ -339,7 +355,7 @@ void WorkingSet::drop_blocks_from(CachedInode& inode, uint64_t index) {
     if (it->second.data != nullptr) account(-as_signed(it->second.data->size()));
   inode.floor = std::min(inode.floor, index);
   inode.journal_floor = std::min(inode.journal_floor, index);
-  ++inode.map_version;
+  inode.map_version = ++map_versions_;
 }
 
 // --- durability -----------------------------------------------------------------------------------
@@ -363,7 +379,8 @@ Frozen WorkingSet::freeze() {
     }
     if (inode.attributes_changed) inode.record.attribute_stamp = next_stamp();
     if (inode.content_changed) {
-      const Dot before = inode.record.content_stamp.dot;
+      // The version that the database has, not one of a commit that failed.
+      const Dot before = inode.committed_content_stamp.dot;
       inode.record.parents.clear();
       if (before != Dot{}) inode.record.parents.push_back(before);
       inode.record.content_stamp = next_stamp();
@@ -422,7 +439,8 @@ void WorkingSet::finish(Frozen frozen, const std::vector<CommittedMap>& maps) {
     content.root = maps[i].content.root;
     content.height = maps[i].content.height;
     content.allocated = maps[i].content.allocated;
-    ++inode.map_version;
+    inode.map_version = ++map_versions_;
+    inode.committed_content_stamp = frozen.files[i].inode.content_stamp;
     inode.in_database = true;
     inode.orphan_in_database = frozen.files[i].inode.nlink == 0;
     inode.committed_size = frozen.files[i].inode.content.size;
@@ -481,6 +499,11 @@ Result<> WorkingSet::wait_for_room(std::unique_lock<std::mutex>& lock) {
     room_.wait(lock);
   }
   return {};
+}
+
+void WorkingSet::wait_for_commit(std::unique_lock<std::mutex>& lock) {
+  const Tick under_way = frozen_tick_;
+  if (under_way != 0) room_.wait(lock, [&] { return frozen_tick_ != under_way; });
 }
 
 void WorkingSet::wait_for_work(std::unique_lock<std::mutex>& lock, const bool& stop) {

@@ -57,7 +57,8 @@ struct CachedInode {
   bool attributes_changed = false;  // since the last commit was frozen: gets a new stamp
   bool content_changed = false;
   uint64_t committed_size = 0;  // bytes, as the database has it
-  uint64_t map_version = 0;     // grows whenever the committed map or a floor changes
+  uint64_t map_version = 0;     // another one, never used before, whenever the committed map or a floor changes
+  Stamp committed_content_stamp;  // of the version that the database has
   uint64_t floor = kNoBlock;
   uint64_t frozen_floor = kNoBlock;
   uint64_t journal_floor = kNoBlock;  // the lowest floor since the last frame: what the next one says
@@ -120,11 +121,14 @@ class WorkingSet {
   WorkingSet(Database& database, Clock& clock, const Limits& limits, uint64_t writer, const State& state);
 
   std::mutex& mutex() { return mutex_; }
+  /// Takes the mutex and first drops inodes that the cache has no room for: nothing is dropped later, so
+  /// every CachedInode* stays valid until the lock is released.
+  std::unique_lock<std::mutex> lock();
   Database& database() { return database_; }
   Time now() const;
 
   // --- inodes -------------------------------------------------------------------------------------
-  /// The inode, loaded if need be. Valid until the mutex is released. Errors: not_found, corrupt, io.
+  /// The inode, loaded if need be. Valid until the lock is released or the inode removed. Errors: not_found, corrupt, io.
   Result<CachedInode*> find(Ino ino);
   /// A new inode with a number of its own; `record.ino` and `entry` are filled in.
   CachedInode& create(Inode record);
@@ -195,10 +199,16 @@ class WorkingSet {
   // --- the committer's side -----------------------------------------------------------------------
   /// Waits until there is room for more changes. Errors: those of the last commit, when it failed.
   Result<> wait_for_room(std::unique_lock<std::mutex>& lock);
+  /// Waits for the end of the commit under way, if there is one. Whoever finds a block of the committed map
+  /// gone calls it before looking again: the database has that commit before this set knows of it.
+  void wait_for_commit(std::unique_lock<std::mutex>& lock);
   /// Waits until there is something to commit now: changes a second old, or many of them, or `stop`.
   void wait_for_work(std::unique_lock<std::mutex>& lock, const bool& stop);
   /// Wakes wait_for_work, e.g. after setting its `stop`.
-  void wake() { work_.notify_all(); }
+  void wake() {
+    work_.notify_all();
+    room_.notify_all();
+  }
   /// Tells those who wait for room how the last commit went.
   void commit_ended(const Result<>& result);
   /// Whether a committer thread exists: without one, wait_for_room never waits.
@@ -209,12 +219,15 @@ class WorkingSet {
 
   // --- replay -------------------------------------------------------------------------------------
   /// Applies one frame's payload (store/redo.cc). Errors: corrupt, io.
-  Result<> replay_frame(ByteView payload);
+  /// Changes of entries whose own records are damaged are left out; returns how many.
+  Result<uint64_t> replay_frame(ByteView payload);
 
  private:
   using DirentKey = std::pair<uint64_t, uint64_t>;  // directory, cookie
 
   bool is_framed(Tick tick) const { return tick <= framed_tick_ || tick <= committed_tick_; }
+  /// The next tick; wakes the committer at the first change after a commit.
+  Tick advance();
   void mark_dirty(CachedInode& inode);
   void account(int64_t bytes);
   void forget(CachedInode& inode);
@@ -238,6 +251,7 @@ class WorkingSet {
   Tick framed_tick_ = 1;   // of the last snapshot_frame
   Tick frozen_tick_ = 0;   // of the commit under way; 0 = none
   uint64_t next_ino_;
+  uint64_t map_versions_ = 0;
   uint64_t stamp_counter_ = 0;
   uint64_t hlc_;
   int64_t pending_bytes_ = 0;

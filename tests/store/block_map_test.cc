@@ -31,7 +31,7 @@ class MemoryNodes final : public MapWriter {
     EXPECT_LE(node.rbegin()->first, kMapFanout - 1);
     if (writes_left == 0) return Error(Code::no_space, "full");
     --writes_left;
-    BlockRef ref{.id = {.writer = 1, .number = ++number_}, .nonce = {}, .tag = {}, .length = 0};
+    BlockRef ref{.id = {.writer = 1, .number = ++number_}, .nonce = {}, .tag = {}, .length = 0, .patches = {}};
     nodes_[ref.id] = {level, index, std::make_shared<const RefList>(node)};
     return ref;
   }
@@ -42,9 +42,14 @@ class MemoryNodes final : public MapWriter {
   }
 
   BlockRef new_block(uint32_t length) {
-    const BlockRef ref{.id = {.writer = 2, .number = ++number_}, .nonce = {}, .tag = {}, .length = length};
+    const BlockRef ref{
+        .id = {.writer = 2, .number = ++number_}, .nonce = {}, .tag = {}, .length = length, .patches = {}};
     data_.insert(ref.id);
     return ref;
+  }
+  Patch new_patch(uint32_t length) {
+    const BlockRef stored = new_block(length);
+    return {.cells = 1, .id = stored.id, .nonce = {}, .tag = {}, .length = length};
   }
   size_t node_count() const { return nodes_.size(); }
   size_t block_count() const { return data_.size(); }
@@ -93,12 +98,15 @@ class BlockMapTest : public testing::Test {
   /// The map is the expected one, and nothing is stored that it does not lead to.
   void check() {
     uint64_t allocated = 0;
+    size_t blocks = 0;
     for (const auto& [index, ref] : expected_) {
       EXPECT_EQ(find_block(content_, index, nodes_).value(), ref) << index;
       if (!expected_.contains(index + 1)) {
         EXPECT_EQ(find_block(content_, index + 1, nodes_).value(), std::nullopt) << index + 1;
       }
       allocated += ref.length;
+      for (const Patch& patch : ref.patches) allocated += patch.length;
+      blocks += 1 + ref.patches.size();
     }
     EXPECT_EQ(content_.allocated, allocated);
     uint64_t index = 0;
@@ -109,7 +117,7 @@ class BlockMapTest : public testing::Test {
     EXPECT_EQ(next_block(content_, index, nodes_).value(), kNoBlock);
     EXPECT_LE(content_.height, kMapHeightMax);
     EXPECT_LE(content_.root.size(), size_t{kRootFanout});
-    EXPECT_EQ(nodes_.block_count(), expected_.size());
+    EXPECT_EQ(nodes_.block_count(), blocks);
     EXPECT_EQ(nodes_.node_count(), count_nodes(content_, content_.root, content_.height, 0, nodes_));
   }
 
@@ -217,6 +225,24 @@ TEST_F(BlockMapTest, NextBlockSkipsEmptySubtreesWithoutReadingThem) {
   EXPECT_LE(nodes_.reads, 2u * kMapHeightMax);
 }
 
+TEST_F(BlockMapTest, PatchKeepsItsBlockAndGoesWithIt) {
+  set(7);
+  BlockRef patched = expected_[7];
+  patched.patches = {nodes_.new_patch(10), nodes_.new_patch(20)};
+  change({.floor = kNoBlock, .blocks = {{7, patched}}});
+  check();
+  EXPECT_EQ(content_.allocated, 31u);
+
+  BlockRef one_fewer = patched;
+  one_fewer.patches.erase(one_fewer.patches.begin());
+  change({.floor = kNoBlock, .blocks = {{7, one_fewer}}});
+  check();
+
+  set(7);
+  check();
+  EXPECT_EQ(nodes_.block_count(), 1u) << "the old block and its patch are gone";
+}
+
 TEST_F(BlockMapTest, FailedWriteIsReported) {
   for (uint64_t i = 0; i < kRootFanout; ++i) set(i);
   nodes_.writes_left = 0;
@@ -245,7 +271,13 @@ TEST_F(BlockMapTest, RandomChangesMatchAMapAndLeakNothing) {
       index = std::min(index, kBlocksMax - 1);
       if (changes.blocks.contains(index)) continue;
       std::optional<BlockRef> ref;
-      if (random() % 3 != 0) ref = nodes_.new_block(static_cast<uint32_t>(1 + random() % kBlockSize));
+      const auto old = index < changes.floor ? expected_.find(index) : expected_.end();
+      if (old != expected_.end() && old->second.patches.size() < kPatchesMax && random() % 2 == 0) {
+        ref = old->second;
+        ref->patches.push_back(nodes_.new_patch(static_cast<uint32_t>(1 + random() % kCellSize)));
+      } else if (random() % 3 != 0) {
+        ref = nodes_.new_block(static_cast<uint32_t>(1 + random() % kBlockSize));
+      }
       changes.blocks.emplace(index, ref);
     }
     change(changes);

@@ -20,7 +20,16 @@ BlockRef some_ref(uint64_t number) {
   return {.id = {.writer = 7, .number = number},
           .nonce = filled<24>(static_cast<uint8_t>(number)),
           .tag = filled<16>(9),
-          .length = static_cast<uint32_t>(kBlockSize)};
+          .length = static_cast<uint32_t>(kBlockSize),
+          .patches = {}};
+}
+
+Patch some_patch(uint16_t cells, uint32_t length) {
+  return {.cells = cells,
+          .id = {.writer = 3, .number = 4},
+          .nonce = filled<24>(5),
+          .tag = filled<16>(6),
+          .length = length};
 }
 
 /// Every field differs from its default, so that a forgotten one is noticed.
@@ -50,6 +59,7 @@ Inode full_inode() {
   inode.content.allocated = 2 * kBlockSize;
   inode.content.height = kMapHeightMax;
   inode.content.root = {{0, some_ref(1)}, {15, some_ref(2)}};
+  inode.content.root[0].patches = {some_patch(0x8001, kCellSize + 1), some_patch(2, kCellSize)};
   return inode;
 }
 
@@ -193,7 +203,7 @@ TEST(CodecTest, InodeFieldsAtTheirLimitsAreTaken) {
 
 TEST(CodecTest, MapNodeSlotsAscendAndStayBelowTheFanout) {
   const Bytes good = encode_refs({{1, some_ref(1)}, {2, some_ref(2)}});
-  constexpr size_t kSecondSlot = 1 + 61;
+  constexpr size_t kSecondSlot = 1 + 62;
 
   Bytes doubled = good;
   doubled[kSecondSlot] = 1;
@@ -207,6 +217,19 @@ TEST(CodecTest, MapNodeSlotsAscendAndStayBelowTheFanout) {
 
   EXPECT_TRUE(decode_refs(good, 3).ok());
   EXPECT_TRUE(decode_refs(good, 2).is(Code::corrupt)) << "slot 2 of a list of two";
+}
+
+TEST(CodecTest, PatchesMustHoldTheCellsTheyName) {
+  const auto accepts = [](const Patch& patch) {
+    return accepts_inode([&](Inode& i) { i.content.root[0].patches = {patch}; });
+  };
+  EXPECT_TRUE(accepts(some_patch(0b11, kCellSize + 1)));
+  EXPECT_TRUE(accepts(some_patch(0b11, 2 * kCellSize)));
+  EXPECT_FALSE(accepts(some_patch(0b11, kCellSize))) << "no byte of its second cell";
+  EXPECT_FALSE(accepts(some_patch(0b11, 2 * kCellSize + 1)));
+  EXPECT_FALSE(accepts(some_patch(0, 0)));
+  EXPECT_TRUE(accepts_inode([](Inode& i) { i.content.root[0].patches.assign(kPatchesMax, some_patch(1, 1)); }));
+  EXPECT_FALSE(accepts_inode([](Inode& i) { i.content.root[0].patches.assign(kPatchesMax + 1, some_patch(1, 1)); }));
 }
 
 /// A directory entry's body with a name that encode_dirent would not write.

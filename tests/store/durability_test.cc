@@ -5,11 +5,13 @@
 
 #include <atomic>
 #include <cerrno>
+#include <filesystem>
 #include <thread>
 
 #include "store/journal.h"
 #include "tests/store/faults.h"
 #include "tests/support/audit.h"
+#include "tests/support/temp_directory.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::store {
@@ -228,8 +230,10 @@ TEST_F(DurabilityTest, FsyncNeverSucceedsFalselyWhenBothFlushesFail) {
     EXPECT_EQ(temp_.read(ino), "one") << "still readable";
     EXPECT_FALSE(temp_.vault().sync().ok());
   }
-  // LMDB refuses to go on after a failed flush, for good: what was not durable must not look durable.
-  EXPECT_FALSE(fsync(ino).ok());
+  // Everything is written anew once the disk works again: a page that a failed flush lost is not relied upon.
+  EXPECT_TRUE(fsync(ino).ok());
+  crash_and_audit();
+  EXPECT_EQ(read("a"), "one");
 }
 
 /// A frame written while a commit is under way, with changes before and after the commit was frozen.
@@ -290,7 +294,7 @@ TEST_F(FrameDuringCommitTest, FrameSurvivesTheFailureOfTheCommit) {
 
 TEST_F(FrameDuringCommitTest, RemovalsDuringTheCommit) {
   const Ino a = temp_.make_file(kRootIno, "a");
-  temp_.write(a, 0, std::string(3'000'000, 'a'));
+  temp_.write(a, 0, std::string(500'000, 'a'));
   temp_.make_file(kRootIno, "b");
   auto committed = commit_with([&] {
     ASSERT_TRUE(temp_.tree().unlink(kRootIno, "a").ok());
@@ -408,6 +412,7 @@ TEST(FullStoreTest, DeletingCommittedFilesWorksWhenTheStoreIsFull) {
     ASSERT_TRUE(temp.tree().reap(gone->ino).ok());
   }
   ASSERT_TRUE(temp.vault().sync().ok());
+  temp.make_file(kRootIno, "tiny");  // pages are free for the commit after the next
   ASSERT_TRUE(temp.vault().sync().ok());
 
   const Ino fresh = temp.make_file(kRootIno, "fresh");
@@ -429,14 +434,20 @@ TEST(FullStoreTest, JournalThatNoLongerFitsDoesNotLockItsOwnerOut) {
     ASSERT_TRUE(temp.vault().fsync(ino).ok()) << "the journal has room";
   }
 
-  temp.crash();
-
-  EXPECT_TRUE(temp.read(ino) == expected);
-  EXPECT_TRUE(temp.vault().sync().is(Code::no_space));
-  auto gone = temp.tree().unlink(kRootIno, "a");
+  test::TempDirectory copy;
+  for (const char* name : {"header", "header.bak", "data.mdb", "journal"})
+    std::filesystem::copy_file(temp.directory() + "/" + name, copy.path(name));
+  auto opened = Vault::open(copy.path(), {.map_size_bytes = 1 << 20, .committer_thread = false}, TempVault::password());
+  ASSERT_TRUE(opened.ok()) << opened.error().message();
+  Vault& vault = **opened;
+  std::string text(expected.size(), '\0');
+  EXPECT_EQ(vault.content().read(ino, 0, {reinterpret_cast<uint8_t*>(text.data()), text.size()}).value(), text.size());
+  EXPECT_TRUE(text == expected);
+  EXPECT_TRUE(vault.sync().is(Code::no_space)) << "and it says so";
+  auto gone = vault.tree().unlink(kRootIno, "a");
   ASSERT_TRUE(gone.ok());
-  ASSERT_TRUE(temp.tree().reap(gone->ino).ok());
-  EXPECT_TRUE(temp.vault().sync().ok());
+  ASSERT_TRUE(vault.tree().reap(gone->ino).ok());
+  EXPECT_TRUE(vault.sync().ok());
 }
 
 TEST(FullStoreTest, WritersLearnOfItInsteadOfWaitingForEver) {

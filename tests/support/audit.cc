@@ -6,6 +6,7 @@
 
 #include "store/database.h"
 #include "store/header_file.h"
+#include "store/load_block.h"
 
 namespace tain::test {
 namespace {
@@ -77,7 +78,7 @@ class Audit {
       case Table::inodes: inodes_[first] = *TRY(database_.load_inode(txn, Ino{first})); break;
       case Table::dirents: {
         const Cookie cookie{load_be64(item.key.data() + 8)};
-        auto found = TRY(database_.load_dirents(txn, Ino{first}, cookie, cookie, 1));
+        auto found = TRY(database_.load_dirents(txn, Ino{first}, cookie, cookie, 1)).entries;
         dirents_.push_back(found.at(0));
         break;
       }
@@ -92,21 +93,36 @@ class Audit {
     return {};
   }
 
+  void take_block(const BlockId& id) {
+    if (blocks_.erase(id) == 0) complain("block " + to_hex(block_key(id)) + " is missing or used twice");
+  }
+
+  Result<> check_block(const ReadTxn& txn, const Inode& inode, const BlockRef& ref, uint64_t index,
+                       uint64_t& allocated) {
+    take_block(ref.id);
+    auto value = TRY(txn.get(Table::blocks, block_key(ref.id)));
+    if (!value.has_value()) return {};
+    const BlockPlace place{.content = inode.content.id, .id = ref.id, .level = 0, .index = index};
+    Bytes plain(ref.length);
+    TRY(cipher_.open_block(place, ref, Kind::data_block, *value, plain));
+    allocated += ref.length;
+    return {};
+  }
+
   Result<> check_map(const ReadTxn& txn, const Inode& inode, const RefList& list, uint8_t level, uint64_t base,
                      uint64_t& allocated) {
     for (const auto& [slot, ref] : list) {
       const uint64_t index = base + (uint64_t{slot} << (7 * level));
       const BlockPlace place{.content = inode.content.id, .id = ref.id, .level = level, .index = index};
-      if (blocks_.erase(ref.id) == 0) complain("block " + to_hex(block_key(ref.id)) + " is missing or used twice");
       if (level == 0) {
-        auto value = TRY(txn.get(Table::blocks, block_key(ref.id)));
-        if (!value.has_value()) continue;
-        Bytes plain(ref.length);
-        TRY(cipher_.open_block(place, ref, Kind::data_block, *value, plain));
-        allocated += ref.length;
-        expect(index * kBlockSize + ref.length <= inode.content.size, raw(inode.ino), "data past the end of the file");
+        TRY(check_block(txn, inode, ref, index, allocated));
+        for (const Patch& patch : ref.patches) TRY(check_block(txn, inode, stored_ref(patch), index, allocated));
+        const bool inside = index * kBlockSize + block_length(ref) <= inode.content.size;
+        expect(inside, raw(inode.ino), "data past the end of the file");
         continue;
       }
+      take_block(ref.id);
+      expect(ref.patches.empty(), raw(inode.ino), "a map node with patches");
       auto node = TRY(database_.read_node(txn, place, ref));
       expect(!node->empty(), raw(inode.ino), "an empty map node");
       TRY(check_map(txn, inode, *node, static_cast<uint8_t>(level - 1), index, allocated));
