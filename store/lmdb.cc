@@ -2,6 +2,7 @@
 #include "store/lmdb.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,6 +25,11 @@ constexpr bool kSanitized = false;
 // Address space is free on 64-bit machines, and resizing a live map is where other users of LMDB met
 // hangs and corruption; so one map is chosen for good. ThreadSanitizer leaves little address space.
 constexpr uint64_t kMapSizeDefault = kSanitized ? uint64_t{64} << 30 : uint64_t{1} << 40;
+
+// Above this much disk space nobody needs to know how much there is.
+constexpr uint64_t kPlentyOfSpace = uint64_t{1} << 30;  // bytes
+// LMDB reports a write that the disk cut short as EIO. With less than this left, space is what was missing.
+constexpr uint64_t kNearlyFull = uint64_t{1} << 20;  // bytes
 
 constexpr const char* kTableNames[kTableCount + 1] = {nullptr,  "state",  "inodes", "dirents",
                                                       "xattrs", "blocks", "orphans"};
@@ -68,6 +74,7 @@ Result<std::unique_ptr<Env>> Env::open(const std::string& path, const Options& o
     return Error(Code::corrupt, path + " is empty").hint("keep the file; restore the vault from a backup");
 
   std::unique_ptr<Env> out(new Env());
+  out->path_ = path;
   if (int rc = mdb_env_create(&out->env_); rc != 0) return lmdb_error(rc, "open database");
   uint64_t map_size = options.map_size_bytes != 0 ? options.map_size_bytes : kMapSizeDefault;
   if (exists && static_cast<uint64_t>(st.st_size) * 4 > map_size) map_size = static_cast<uint64_t>(st.st_size) * 4;
@@ -118,6 +125,29 @@ uint64_t Env::used_bytes() const {
   mdb_env_info(env_, &info);
   mdb_env_stat(env_, &stat);
   return (uint64_t{info.me_last_pgno} + 1) * stat.ms_psize;
+}
+
+uint64_t Env::free_bytes() {
+  struct statvfs disk {};
+  if (::statvfs(path_.c_str(), &disk) != 0) return kPlentyOfSpace;  // the commit itself will tell
+  const uint64_t available = uint64_t{disk.f_bavail} * disk.f_frsize;
+  if (available >= kPlentyOfSpace) return available;
+  // The free list (LMDB's table 0) holds, for each transaction, a count and that many page numbers.
+  auto txn = ReadTxn::begin(*this);
+  MDB_cursor* cursor = nullptr;
+  if (!txn.ok() || mdb_cursor_open(txn->txn_, 0, &cursor) != 0) return available;
+  MDB_stat stat{};
+  mdb_env_stat(env_, &stat);
+  uint64_t pages = 0;
+  MDB_val key{};
+  MDB_val value{};
+  while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+    size_t count = 0;
+    if (value.mv_size >= sizeof count) std::memcpy(&count, value.mv_data, sizeof count);
+    pages += count;
+  }
+  mdb_cursor_close(cursor);
+  return available + pages * stat.ms_psize;
 }
 
 std::string Env::version() { return mdb_version(nullptr, nullptr, nullptr); }
@@ -201,8 +231,13 @@ Result<bool> WriteTxn::remove(Table table, ByteView key) {
 
 Result<> WriteTxn::commit() && {
   MDB_txn* txn = std::exchange(txn_, nullptr);
-  if (int rc = mdb_txn_commit(txn); rc != 0) return lmdb_error(rc, "commit");
-  return {};
+  const int rc = mdb_txn_commit(txn);
+  if (rc == 0) return {};
+  struct statvfs disk {};
+  if (rc == EIO && ::statvfs(env_->path_.c_str(), &disk) == 0 &&
+      uint64_t{disk.f_bavail} * disk.f_frsize < kNearlyFull)
+    return lmdb_error(ENOSPC, "commit");
+  return lmdb_error(rc, "commit");
 }
 
 }  // namespace tain::store

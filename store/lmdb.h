@@ -41,6 +41,9 @@ class Env {
 
   /// Bytes of the file that hold pages, free ones included.
   uint64_t used_bytes() const;
+  /// Bytes that commits can still write: what the disk has to give and what the file has in free pages.
+  /// Counts the free pages only when the disk is nearly full. Threads: any.
+  uint64_t free_bytes();
   /// LMDB's version text.
   static std::string version();
 
@@ -51,6 +54,7 @@ class Env {
   Env() = default;
 
   MDB_env* env_ = nullptr;
+  std::string path_;
   std::array<MDB_dbi, kTableCount + 1> dbi_{};  // by table number
   std::mutex idle_mutex_;
   std::vector<MDB_txn*> idle_;  // reset read transactions, to be renewed: cheaper than beginning anew
@@ -69,6 +73,7 @@ class ReadTxn {
 
  private:
   friend class Cursor;
+  friend class Env;
   ReadTxn(Env& env, MDB_txn* txn) : env_(&env), txn_(txn) {}
   Env* env_;
   MDB_txn* txn_;

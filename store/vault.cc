@@ -150,11 +150,14 @@ struct Vault::Impl {
       ReadTxn txn = TRY(ReadTxn::begin(*env));
       state = TRY(database->load_state(txn));
     }
+    if (::access(journal_path(info.directory).c_str(), F_OK) != 0)
+      warn("the journal is missing: changes of the last second before the vault was closed may be lost");
     journal = TRY(Journal::open(journal_path(info.directory), cipher));
     Clock& clock = options.clock != nullptr ? *options.clock : system_clock();
     set = std::make_unique<WorkingSet>(*database, clock,
                                        WorkingSet::Limits{.pending_max_bytes = options.pending_max_bytes}, random_u64(),
                                        state);
+    set->set_space_probe([this] { return env->free_bytes(); });
     tree = std::make_unique<Tree>(*set);
     content = std::make_unique<Content>(*set);
     committer = std::make_unique<Committer>(*set, *journal, suite, state);
@@ -313,6 +316,8 @@ Tree& Vault::tree() { return *impl_->tree; }
 Content& Vault::content() { return *impl_->content; }
 const VaultInfo& Vault::info() const { return impl_->info; }
 bool Vault::read_only() const { return impl_->options.read_only; }
+
+Result<> Vault::set_control_socket(const std::string& path) { return impl_->lock.set_control_socket(path); }
 
 Result<> Vault::sync() { return impl_->options.read_only ? Result<>() : impl_->committer->commit(); }
 Result<> Vault::fsync(Ino ino) { return impl_->options.read_only ? Result<>() : impl_->committer->fsync(ino); }

@@ -94,6 +94,8 @@ class Vault {
   const VaultInfo& info() const;
   bool read_only() const;
 
+  /// Tells other processes, through Holder, where this one can be asked. Errors: io, no_space.
+  Result<> set_control_socket(const std::string& path);
   /// Makes every change up to now durable in the database. Threads: any.
   Result<> sync();
   /// Makes every change to `ino` up to now durable (journal or database). Threads: any.

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,7 +12,7 @@
 namespace tain::store {
 namespace {
 
-constexpr size_t kTextMax = 8192;  // a pid and a path
+constexpr size_t kTextMax = 12288;  // a pid and two paths
 constexpr int kAttempts = 5;
 constexpr useconds_t kAttemptDelayUs = 10'000;
 
@@ -22,21 +23,39 @@ Holder read_holder(int fd) {
   const ssize_t n = ::pread(fd, text.data(), text.size(), 0);
   text.resize(n > 0 ? static_cast<size_t>(n) : 0);
   Holder holder;
-  const size_t line = text.find('\n');
   holder.pid = std::strtoll(text.c_str(), nullptr, 10);
-  if (line != text.npos) {
+  size_t line = text.find('\n');
+  for (std::string* field : {&holder.mountpoint, &holder.control_socket}) {
+    if (line == text.npos) break;
     const size_t end = text.find('\n', line + 1);
-    if (end != text.npos) holder.mountpoint = text.substr(line + 1, end - line - 1);
+    if (end != text.npos) *field = text.substr(line + 1, end - line - 1);
+    line = end;
   }
   return holder;
+}
+
+/// Opens or makes the lock file. One that root makes goes to the owner of the directory, who could not open the vault
+/// with it otherwise; only a new one, for what is there may be a hard link to something else.
+Result<UniqueFd> open_lock(const std::string& directory, const std::string& path) {
+  constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+  UniqueFd fd(::open(path.c_str(), kFlags | O_EXCL, 0600));
+  if (fd.valid()) {
+    struct stat owner {};
+    if (::geteuid() == 0 && ::stat(directory.c_str(), &owner) == 0 && ::fchown(fd.get(), owner.st_uid, owner.st_gid) != 0) {
+      return errno_error(errno, "give " + path + " to the owner of its directory");
+    }
+    return fd;
+  }
+  if (errno == EEXIST) fd = UniqueFd(::open(path.c_str(), kFlags, 0600));
+  if (!fd.valid()) return errno_error(errno, "open " + path);
+  return fd;
 }
 
 }  // namespace
 
 Result<VaultLock> VaultLock::take(const std::string& directory, const std::string& mountpoint) {
   const std::string path = lock_path(directory);
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd.valid()) return errno_error(errno, "open " + path);
+  UniqueFd fd = TRY(open_lock(directory, path));
   // holder() takes a shared lock for a moment: what is refused now may be free at once.
   int refused = ::flock(fd.get(), LOCK_EX | LOCK_NB);
   for (int attempt = 0; refused != 0 && errno == EWOULDBLOCK && attempt < kAttempts; ++attempt) {
@@ -55,7 +74,11 @@ Result<VaultLock> VaultLock::take(const std::string& directory, const std::strin
   const std::string text = std::to_string(::getpid()) + "\n" + mountpoint + "\n";
   if (::ftruncate(fd.get(), 0) != 0) return errno_error(errno, "write " + path);
   TRY(write_exactly(fd.get(), as_bytes(text), 0));
-  return VaultLock(std::move(fd));
+  return VaultLock(std::move(fd), text.size());
+}
+
+Result<> VaultLock::set_control_socket(const std::string& path) {
+  return write_exactly(fd_.get(), as_bytes(path + "\n"), text_size_);
 }
 
 Result<std::optional<Holder>> VaultLock::holder(const std::string& directory) {

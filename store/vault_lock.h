@@ -13,7 +13,8 @@ namespace tain::store {
 /// Who has a vault open.
 struct Holder {
   int64_t pid = 0;
-  std::string mountpoint;  // empty when it is not mounted
+  std::string mountpoint;      // empty when it is not mounted
+  std::string control_socket;  // path of the serving process's socket; empty when it has none
 };
 
 /// Released when destroyed, and by the kernel when the process dies.
@@ -21,12 +22,15 @@ class VaultLock {
  public:
   /// Takes the lock and writes our pid and `mountpoint` into it. Errors: in_use (naming the holder), io.
   static Result<VaultLock> take(const std::string& directory, const std::string& mountpoint);
+  /// Writes the path of our control socket into the lock file. Errors: io, no_space.
+  Result<> set_control_socket(const std::string& path);
   /// The process that holds the lock; nothing when it is free. Takes nothing itself.
   static Result<std::optional<Holder>> holder(const std::string& directory);
 
  private:
-  explicit VaultLock(UniqueFd fd) : fd_(std::move(fd)) {}
+  VaultLock(UniqueFd fd, size_t text_size) : fd_(std::move(fd)), text_size_(text_size) {}
   UniqueFd fd_;
+  size_t text_size_;  // of the first two lines, bytes
 };
 
 }  // namespace tain::store

@@ -17,6 +17,9 @@ constexpr uint64_t kInodeFrameCost = 320;
 constexpr uint64_t kDirentFrameCost = 128;
 constexpr std::chrono::milliseconds kCommitDelay{1000};
 constexpr unsigned kCollisionsMax = 16;
+// Kept free so that deleting works on a full disk: it writes, too, before it frees.
+constexpr uint64_t kSpaceReserve = uint64_t{2} << 20;     // bytes
+constexpr uint64_t kSpaceProbeStep = uint64_t{4} << 20;   // pending bytes after which the disk is asked again
 
 template <class T>
 int64_t as_signed(T value) {
@@ -430,6 +433,7 @@ void WorkingSet::finish(Frozen frozen, const std::vector<CommittedMap>& maps) {
   CHECK(frozen_tick_ == frozen.tick);
   frozen_tick_ = 0;
   committed_tick_ = frozen.tick;
+  space_probed_at_ = 0;
   CHECK(maps.size() == frozen.files.size());
   for (size_t i = 0; i < maps.size(); ++i) {
     auto it = inodes_.find(raw(maps[i].ino));
@@ -492,7 +496,21 @@ void WorkingSet::thaw(Frozen frozen) {
 
 // --- the committer's side -------------------------------------------------------------------------
 
+Result<> WorkingSet::check_space() {
+  if (!space_probe_) return {};
+  const uint64_t pending = pending_bytes();
+  // A commit writes more than what changed: map nodes, records, copied pages of the trees.
+  const auto fits = [&] { return pending + pending / 4 + kSpaceReserve <= space_; };
+  if (space_probed_at_ == 0 || pending > space_probed_at_ + kSpaceProbeStep || !fits()) {
+    space_ = space_probe_();
+    space_probed_at_ = pending + 1;
+  }
+  if (fits()) return {};
+  return Error(Code::no_space, "the disk that holds the vault is full");
+}
+
 Result<> WorkingSet::wait_for_room(std::unique_lock<std::mutex>& lock) {
+  TRY(check_space());
   while (committer_running_ && pending_bytes() > limits_.pending_max_bytes) {
     if (commit_error_.has_value()) return *commit_error_;
     work_.notify_all();

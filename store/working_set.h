@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -197,7 +198,8 @@ class WorkingSet {
   void thaw(Frozen frozen);
 
   // --- the committer's side -----------------------------------------------------------------------
-  /// Waits until there is room for more changes. Errors: those of the last commit, when it failed.
+  /// Waits until there is room for more changes. Errors: no_space (pending changes would not fit the disk),
+  /// those of the last commit, when it failed.
   Result<> wait_for_room(std::unique_lock<std::mutex>& lock);
   /// Waits for the end of the commit under way, if there is one. Whoever finds a block of the committed map
   /// gone calls it before looking again: the database has that commit before this set knows of it.
@@ -211,6 +213,8 @@ class WorkingSet {
   }
   /// Tells those who wait for room how the last commit went.
   void commit_ended(const Result<>& result);
+  /// Asks how many bytes commits can still write; null: as many as they like.
+  void set_space_probe(std::function<uint64_t()> probe) { space_probe_ = std::move(probe); }
   /// Whether a committer thread exists: without one, wait_for_room never waits.
   void set_committer_running(bool running) { committer_running_ = running; }
 
@@ -260,6 +264,10 @@ class WorkingSet {
   std::condition_variable work_, room_;
   std::optional<Error> commit_error_;
   bool committer_running_ = false;
+  Result<> check_space();
+  std::function<uint64_t()> space_probe_;
+  uint64_t space_ = 0;              // as last probed
+  uint64_t space_probed_at_ = 0;    // pending bytes at that time, plus one; 0: not since the last commit
 
   std::unordered_map<uint64_t, std::unique_ptr<CachedInode>> inodes_;
   std::list<Ino> clean_order_;  // least recently used last

@@ -74,7 +74,6 @@ class TempVault {
   std::string directory_;
   store::OpenOptions options_;
   FakeClock clock_;
-  std::vector<std::unique_ptr<store::Vault>> crashed_;
   std::unique_ptr<store::Vault> vault_;
 };
 
