@@ -63,14 +63,20 @@ Result<> replace_file(const std::string& path, ByteView content) {
   UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.valid()) return errno_error(errno, "create " + temporary);
   auto written = write_exactly(fd.get(), content, 0);
+  const size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  struct stat owner {};
+  if (written.ok() && ::geteuid() == 0 &&
+      (::stat(directory.c_str(), &owner) != 0 || ::fchown(fd.get(), owner.st_uid, owner.st_gid) != 0)) {
+    written = errno_error(errno, "give it to the owner of its directory");
+  }
   if (written.ok() && ::fsync(fd.get()) != 0) written = errno_error(errno, "flush");
   if (written.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) written = errno_error(errno, "rename to " + path);
   if (!written.ok()) {
     ::unlink(temporary.c_str());
     return std::move(written).error().with(temporary);
   }
-  const size_t slash = path.rfind('/');
-  return fsync_directory(slash == std::string::npos ? "." : path.substr(0, slash + 1));
+  return fsync_directory(directory);
 }
 
 Result<std::string> canonical_path(const std::string& path) {

@@ -35,7 +35,7 @@ class UniqueFd {
 
 /// Reads a regular file of at most `limit` bytes. Errors: not_found, too_large, io, …
 Result<Bytes> read_file(const std::string& path, size_t limit);
-/// Replaces or makes `path` (mode 0600): temporary file, fsync, rename, fsync of the directory. A crash
+/// Replaces or makes `path` (mode 0600; made by root it gets its directory's owner): temporary file, fsync, rename, fsync of the directory. A crash
 /// leaves the old or the new content.
 Result<> replace_file(const std::string& path, ByteView content);
 /// pread/pwrite until done. A short read is an error (io).

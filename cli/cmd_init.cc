@@ -64,6 +64,7 @@ Result<> cmd_init(World& world, const Arguments& arguments) {
   store::CreateOptions options;
   options.suite = TRY(chosen_suite(arguments));
   const double seconds = TRY(kdf_seconds(arguments));
+  if (arguments.positional()[0].empty()) return Error(Code::usage, "the name of the vault is empty").hint("tain init VAULT");
   const std::string directory = TRY(fs::resolve_path(arguments.positional()[0]));
   TRY(check_directory(directory));
   warn_about_placement(world, directory);

@@ -26,6 +26,7 @@
 #include "cli/target.h"
 #include "cli/version.h"
 #include "fs/daemon.h"
+#include "fs/mount_table.h"
 #include "fs/mountpoint.h"
 #include "store/vault.h"
 
@@ -35,6 +36,8 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kReportMax = 64 * 1024;  // bytes
+constexpr int kStopGraceMs = 10'000;      // for a last commit
+constexpr int kStopPollMs = 20;
 
 void report_mounted(World& world, const fs::DaemonOptions& options, pid_t pid, bool as_json) {
   if (as_json) {
@@ -99,6 +102,22 @@ int serve(World& world, fs::DaemonOptions options, Secret password, UniqueFd rep
   return exit_status(outcome.code());
 }
 
+/// Waits for the end of the serving process and returns its status. With `stop` it is told to end first: it has closed
+/// the pipe without a word, and a mount that nobody could report must not stay.
+int reap(pid_t pid, bool stop) {
+  int status = 0;
+  if (stop) {
+    ::kill(pid, SIGTERM);
+    for (int waited_ms = 0; waited_ms < kStopGraceMs; waited_ms += kStopPollMs) {
+      if (::waitpid(pid, &status, WNOHANG) == pid) return status;
+      ::usleep(kStopPollMs * 1000);
+    }
+    ::kill(pid, SIGKILL);
+  }
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+  return status;
+}
+
 /// Waits for the one line of the serving process. No line: it died.
 Result<> read_report(int fd, pid_t pid) {
   std::string text;
@@ -111,8 +130,7 @@ Result<> read_report(int fd, pid_t pid) {
   }
   const json report = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (report.is_object() && report.value("ok", false)) return {};
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+  const int status = reap(pid, /*stop=*/!report.is_object());
   if (report.is_object()) {
     return Error(static_cast<Code>(report.value("code", static_cast<int>(Code::io))), report.value("message", std::string()))
         .hint(report.value("hint", std::string()));
@@ -172,6 +190,10 @@ Result<> check_not_in_use(const std::string& vault_directory) {
   const auto holder = TRY(store::Vault::holder(vault_directory));
   if (!holder) return {};
   const std::string process = "process " + std::to_string(holder->pid);
+  if (!holder->mountpoint.empty() && !fs::find_mount_of(TRY(fs::read_mount_table()), vault_directory)) {
+    return Error(Code::in_use, vault_directory + " is not mounted any more, but " + process + " still has it open for programs that use its files")
+        .hint("close these programs, or lock it all the same: tain unmount " + vault_directory);
+  }
   if (holder->mountpoint.empty()) return Error(Code::in_use, vault_directory + " is in use by " + process).hint("wait until it has finished");
   return Error(Code::in_use, vault_directory + " is already mounted at " + holder->mountpoint + " by " + process)
       .hint("tain unmount " + holder->mountpoint);

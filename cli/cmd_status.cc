@@ -2,6 +2,7 @@
 // tain status: what a vault is doing, without its password.
 #include "cli/commands.h"
 #include "cli/target.h"
+#include "fs/find_daemon.h"
 #include "store/vault.h"
 
 namespace tain::cli {
@@ -29,7 +30,7 @@ Result<json> describe(const World& world, const Target& target) {
   out["mountpoint"] = target.mount->mountpoint;
   out["read_only"] = target.mount->read_only;
   out["stale"] = fs::is_stale(*target.mount);
-  auto client = connect_to(world, target);
+  auto client = fs::connect_to_daemon(*target.mount, runtime_paths(world, target.mount->owner), kStatusTimeoutMs);
   auto live = client.ok() ? client->request({{"op", "status"}}, kStatusTimeoutMs) : Result<json>(client.error());
   if (!live.ok()) {
     out["unreachable"] = live.error().message();

@@ -79,7 +79,7 @@ const std::vector<Command>& commands() {
        "Returns as soon as the mount is usable. A missing mountpoint is made, and removed again after the unmount;\n"
        "an existing one must be empty. While the vault is not mounted, the mountpoint refuses writes, so that nothing\n"
        "lands there in clear; tain unmount --release takes that off.\n"
-       "Mount options: ro, rw, allow_other, allow_root, max_read=N, noatime, noexec, passfile=FILE (mount.tain only).\n"
+       "Mount options: ro, rw, allow_other, allow_root, noatime, noexec, passfile=FILE (mount.tain only).\n"
        "nosuid and nodev are always on; what is meant for mount(8), systemd or a desktop is ignored.\n",
        join({{{"foreground", 'f', "", "stay in the foreground; Ctrl-C unmounts"},
               {"options", 'o', "OPTIONS", "mount options, separated by commas", true},

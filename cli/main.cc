@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program tain: builds the world and runs one command in it.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,14 @@ namespace {
 
 using namespace tain;
 using namespace tain::cli;
+
+/// A caller may have closed descriptors 0 to 2. Left free they would go to the vault's lock or a pipe, and whatever
+/// prints or detaches from the terminal would then write to these or close them.
+bool fill_standard_descriptors() {
+  int fd = 0;
+  while (fd >= 0 && fd <= STDERR_FILENO) fd = ::open("/dev/null", O_RDWR);  // inherited by programs we start, as 0 to 2 are
+  return fd > STDERR_FILENO && ::close(fd) == 0;
+}
 
 int run_program(World& world, std::string_view program, std::vector<std::string> words) {
   if (auto ready = init_crypto(); !ready.ok()) {
@@ -39,6 +48,7 @@ int run_program(World& world, std::string_view program, std::vector<std::string>
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (!fill_standard_descriptors()) return kExitFailed;
   // A reader that goes away shows as EPIPE where it is written, not as a death in the middle of something.
   std::signal(SIGPIPE, SIG_IGN);
   ControllingTerminal terminal;

@@ -31,17 +31,12 @@ bool contains(std::span<const std::string_view> names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-bool is_number(std::string_view text) {
-  return !text.empty() && text.size() <= 9 && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
 Result<> add_option(const std::string& option, MountFlags& flags) {
   const auto starts_option = [&](std::string_view prefix) { return option.starts_with(prefix); };
   if (option == "ro") flags.read_only = true;
   else if (option == "rw") flags.read_only = false;
   else if (option == "allow_other") flags.allow_other = true;
   else if (contains(kPassedOn, option)) flags.fuse_options.push_back(option);
-  else if (option.starts_with("max_read=") && is_number(std::string_view(option).substr(9))) flags.fuse_options.push_back(option);
   else if (!contains(kIgnored, option) && std::none_of(kIgnoredPrefixes.begin(), kIgnoredPrefixes.end(), starts_option)) {
     return Error(Code::usage, "unknown mount option " + option).hint("tain mount --help lists the options");
   }

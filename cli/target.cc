@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "fs/mountpoint.h"
-#include "store/vault.h"
 
 namespace tain::cli {
 namespace {
@@ -38,16 +37,6 @@ fs::RuntimePaths runtime_paths(const World& world, uid_t owner) {
   paths.owner = owner;
   if (owner == world.uid) paths.xdg_runtime_dir = world.env("XDG_RUNTIME_DIR");
   return paths;
-}
-
-Result<fs::ControlClient> connect_to(const World& world, const Target& target) {
-  if (!target.mount) return Error(Code::not_found, target.vault_directory + " is not mounted");
-  const store::VaultInfo info = TRY(store::Vault::inspect(target.vault_directory));
-  const uid_t owner = target.mount->owner;
-  for (const std::string& path : fs::control_socket_candidates(runtime_paths(world, owner), info.id)) {
-    if (auto client = fs::ControlClient::connect(path, owner); client.ok()) return client;
-  }
-  return Error(Code::not_found, "the process that serves " + target.mount->mountpoint + " has no control socket");
 }
 
 Result<Location> find_location(const std::vector<std::string>& positional) {

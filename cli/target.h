@@ -8,7 +8,6 @@
 
 #include "base/result.h"
 #include "cli/world.h"
-#include "fs/control.h"
 #include "fs/mount_table.h"
 #include "fs/runtime.h"
 
@@ -26,8 +25,6 @@ Result<std::vector<Target>> mounted_targets(const World& world);
 
 /// Where control sockets of `owner` are.
 fs::RuntimePaths runtime_paths(const World& world, uid_t owner);
-/// The connection to the process that serves `target`. Errors: not_found (not mounted or no socket), …
-Result<fs::ControlClient> connect_to(const World& world, const Target& target);
 
 /// VAULT:PATH or VAULT PATH, for commands that look inside.
 struct Location {

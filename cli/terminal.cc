@@ -80,6 +80,11 @@ Result<> show(int fd, std::string_view text) {
   return {};
 }
 
+Error give_up(int fd) {
+  (void)show(fd, "\n").ok();
+  return Error(Code::interrupted, "interrupted");
+}
+
 }  // namespace
 
 Result<Secret> ControllingTerminal::ask_secret(std::string_view prompt, size_t size_max) {
@@ -98,15 +103,12 @@ Result<Secret> ControllingTerminal::ask_secret(std::string_view prompt, size_t s
       if (size == line.size()) return Error(Code::too_large, "the password is longer than " + std::to_string(size_max) + " bytes");
       pollfd poller{tty.get(), POLLIN, 0};
       const int ready = ::ppoll(&poller, 1, nullptr, &signals.waiting());
-      if (g_interrupted != 0) {
-        (void)show(tty.get(), "\n").ok();
-        return Error(Code::interrupted, "interrupted");
-      }
+      if (g_interrupted != 0) return give_up(tty.get());
       if (ready < 0) continue;
       const ssize_t n = ::read(tty.get(), line.span().data() + size, line.size() - size);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return errno_error(errno, "read from the terminal");
-      if (n == 0) break;  // Ctrl-D
+      if (n == 0) return give_up(tty.get());  // Ctrl-D
       size += static_cast<size_t>(n);
     }
   }

@@ -47,7 +47,7 @@ class Piece {
 
 class MountedFiles final : public VaultFiles {
  public:
-  explicit MountedFiles(UniqueFd root) : root_(std::move(root)) {}
+  MountedFiles(UniqueFd root, std::string mountpoint) : root_(std::move(root)), mountpoint_(std::move(mountpoint)) {}
 
   Result<std::vector<FileInfo>> list(const std::string& path) override {
     UniqueFd fd = TRY(open_beneath(path, O_PATH));
@@ -96,7 +96,7 @@ class MountedFiles final : public VaultFiles {
     const char* name = path.empty() ? "." : path.c_str();
     UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, root_.get(), name, &how, sizeof how)));
     if (fd.valid()) return fd;
-    return errno == EXDEV ? leads_out(path) : errno_error(errno, path);
+    return errno == EXDEV ? leads_out(path) : errno_error(errno, path.empty() ? mountpoint_ : path);
   }
 
   static std::string read_link(int directory, const std::string& name) {
@@ -111,6 +111,7 @@ class MountedFiles final : public VaultFiles {
   }
 
   UniqueFd root_;
+  std::string mountpoint_;
 };
 
 class ClosedFiles final : public VaultFiles {
@@ -203,7 +204,7 @@ Result<std::unique_ptr<VaultFiles>> VaultFiles::open(World& world, const Argumen
   if (target.mount) {
     UniqueFd root(::open(target.mount->mountpoint.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!root.valid()) return errno_error(errno, "open " + target.mount->mountpoint);
-    return std::unique_ptr<VaultFiles>(std::make_unique<MountedFiles>(std::move(root)));
+    return std::unique_ptr<VaultFiles>(std::make_unique<MountedFiles>(std::move(root), target.mount->mountpoint));
   }
   TRY(store::Vault::inspect(target.vault_directory));  // before anybody types a password
   const Secret password = TRY(read_password(world, arguments, "Password for " + target.vault_directory + ": "));

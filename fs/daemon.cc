@@ -71,7 +71,7 @@ class SignalWatch {
   std::thread thread_;
 };
 
-json describe(const store::Vault& vault, const DaemonOptions& options, int64_t mounted_at_s) {
+json describe(const store::Vault& vault, const Session& session, const DaemonOptions& options, int64_t mounted_at_s) {
   const store::VaultInfo& info = vault.info();
   const store::VaultStats stats = vault.stats();
   return {{"ok", true},
@@ -80,6 +80,7 @@ json describe(const store::Vault& vault, const DaemonOptions& options, int64_t m
           {"vault", info.directory},
           {"vault_id", to_hex(info.id.bytes)},
           {"mountpoint", options.mountpoint},
+          {"device", session.device()},
           {"mounted_at", mounted_at_s},
           {"read_only", vault.read_only()},
           {"cipher", store::suite_name(info.suite)},
@@ -95,26 +96,29 @@ json counters(const store::Vault& vault) {
   return {{"ok", true}, {"commits", stats.commits}, {"journal_frames", stats.journal_frames}};
 }
 
-ControlServer::Handler control_handler(store::Vault& vault, const DaemonOptions& options) {
+ControlServer::Handler control_handler(store::Vault& vault, Session& session, const DaemonOptions& options) {
   const int64_t mounted_at_s = system_clock().wall_ns() / 1'000'000'000;
-  return [&vault, &options, mounted_at_s](const json& request) -> json {
+  return [&vault, &session, &options, mounted_at_s](const json& request) -> json {
     const json op = request.value("op", json());
-    if (op == "status") return describe(vault, options, mounted_at_s);
+    if (op == "status") return describe(vault, session, options, mounted_at_s);
     if (op == "counters") return counters(vault);
     if (op == "sync") return reply_for(vault.sync());
-    return reply_for(Error(Code::usage, "unknown op").hint("status, counters, sync or wait_closed"));
+    if (op == "stop") {
+      session.stop();
+      return reply_for({});
+    }
+    return reply_for(Error(Code::usage, "unknown op").hint("status, counters, sync, stop or wait_closed"));
   };
 }
 
-/// The mount works without its control socket, so a failure is only reported.
-std::unique_ptr<ControlServer> start_control(store::Vault& vault, const DaemonOptions& options) {
-  auto directory = make_runtime_directory(options.runtime);
-  auto server = directory.ok()
-                    ? ControlServer::start(control_socket_path(*directory, vault.info().id), control_handler(vault, options))
-                    : Result<std::unique_ptr<ControlServer>>(std::move(directory).error());
-  if (server.ok()) return std::move(server).value();
-  options.warn("no control socket: " + server.error().message() + "; status and unmount will know less");
-  return nullptr;
+Result<std::unique_ptr<ControlServer>> start_control(store::Vault& vault, Session& session, const DaemonOptions& options,
+                                                     const Result<RuntimeDirectory>& directory) {
+  if (!directory.ok()) return directory.error();
+  if (session.device().empty()) return Error(Code::io, "the mount is not in the mount table");
+  const std::string path = control_socket_path(directory->path(), session.device());
+  auto server = TRY(ControlServer::start(path, control_handler(vault, session, options)));
+  TRY(vault.set_control_socket(path));
+  return server;
 }
 
 Result<> serve(Session& session, Mountpoint& mountpoint, const DaemonOptions& options) {
@@ -135,6 +139,9 @@ Result<> run_daemon(const DaemonOptions& options, Secret password) {
   ::signal(SIGPIPE, SIG_IGN);
 
   Mountpoint mountpoint = TRY(Mountpoint::prepare(options.mountpoint, options.vault_directory));
+  RuntimePaths runtime = options.runtime;
+  runtime.avoid = options.mountpoint;
+  auto directory = RuntimeDirectory::make(runtime);  // now: a path that led into the mount would wait for us
   store::OpenOptions open_options;
   open_options.read_only = options.read_only;
   open_options.mountpoint = options.mountpoint;
@@ -150,14 +157,17 @@ Result<> run_daemon(const DaemonOptions& options, Secret password) {
   mount_options.fuse_options = options.fuse_options;
   auto session = TRY(Session::start(*vault, mount_options));
 
-  std::unique_ptr<ControlServer> control = start_control(*vault, options);
+  auto control = start_control(*vault, *session, options, directory);
+  if (!control.ok()) {  // the mount works without
+    options.warn("no control socket: " + control.error().message() + "; status and unmount will know less");
+  }
   Result<> outcome = serve(*session, mountpoint, options);
   session->unmount();
+  if (control.ok()) (*control)->stop();  // its handler uses the session and the vault
   session.reset();
   mountpoint.tidy();
-  if (control) control->stop();  // its handler uses the vault
   if (auto closed = vault->close(); outcome.ok()) outcome = std::move(closed);
-  if (control) control->finish(outcome);
+  if (control.ok()) (*control)->finish(outcome);
   return outcome;
 }
 

@@ -61,7 +61,11 @@ uint32_t without_privileges(uint32_t mode) {
 
 }  // namespace
 
-Filesystem::Filesystem(store::Vault& vault) : vault_(vault), tree_(vault.tree()), content_(vault.content()) {}
+Filesystem::Filesystem(store::Vault& vault)
+    : vault_(vault),
+      tree_(vault.tree()),
+      content_(vault.content()),
+      directory_(::open(vault.info().directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
 
 Result<Attr> Filesystem::counted(Result<Attr> attr) {
   if (attr.ok()) lookups_.add(attr->ino);
@@ -285,7 +289,7 @@ Result<> Filesystem::remove_xattr(Ino ino, const std::string& name) {
 
 Result<struct statvfs> Filesystem::statfs() {
   struct statvfs disk {};
-  if (::statvfs(vault_.info().directory.c_str(), &disk) != 0) return errno_error(errno, "statvfs of the vault");
+  if (::fstatvfs(directory_.get(), &disk) != 0) return errno_error(errno, "statvfs of the vault");
   const uint64_t unit = disk.f_frsize != 0 ? disk.f_frsize : disk.f_bsize;
   const auto blocks = [unit](uint64_t count) { return count * unit / kStatfsBlock; };
   const uint64_t entries = std::min(vault_.stats().entries, kInodesReported);

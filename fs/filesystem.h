@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/file.h"
 #include "base/result.h"
 #include "fs/lookups.h"
 #include "store/content.h"
@@ -113,6 +114,7 @@ class Filesystem {
   store::Vault& vault_;
   store::Tree& tree_;
   store::Content& content_;
+  UniqueFd directory_;  // the vault's, which may be moved while it is mounted
   Lookups lookups_;
 };
 

@@ -27,6 +27,8 @@ struct MountEntry {
   bool read_only = false;
   uid_t owner = 0;  // who mounted it; FUSE only
 
+  /// "MAJOR-MINOR": tells mounts apart, wherever they and their vaults have been moved to.
+  std::string device() const { return std::to_string(device_major) + "-" + std::to_string(device_minor); }
   bool is_vault() const { return type == kFileSystemType; }
   bool is_fuse() const { return type == "fuse" || type.starts_with("fuse."); }
   bool operator==(const MountEntry&) const = default;

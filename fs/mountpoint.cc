@@ -95,6 +95,10 @@ Result<> check_mountpoint(const std::string& path, const std::string& vault_dire
     return unusable("cannot use mountpoint " + errno_error(errno, path).message());
   }
   if (!S_ISDIR(st.st_mode)) return unusable(path + " is not a directory").hint("give an empty or a new directory");
+  // fusermount3 asks for both; prepare() repairs the mode of the user's own directory.
+  if (::geteuid() != 0 && st.st_uid != ::geteuid() && ((st.st_mode & S_ISVTX) != 0 || ::access(path.c_str(), W_OK) != 0)) {
+    return unusable("mountpoint " + path + " belongs to another user, and you cannot mount there").hint("give a directory of your own");
+  }
   const bool empty = TRY(is_empty(path));
   if (!empty) return unusable("mountpoint " + path + " is not empty").hint("give an empty or a new directory");
   return {};
@@ -104,10 +108,14 @@ Result<> release_mountpoint(const std::string& path) {
   struct stat st {};
   if (::lstat(path.c_str(), &st) != 0) return errno_error(errno, path);
   UniqueFd fd = TRY(open_directory(path));
-  if (is_immutable(fd.get())) {
+  if (::fstat(fd.get(), &st) != 0) return errno_error(errno, path);
+  const bool immutable = is_immutable(fd.get());
+  if (!immutable && (st.st_mode & kWriteBits) != 0) {
+    return Error(Code::mountpoint, path + " is not a protected mountpoint").hint("nothing has to be released");
+  }
+  if (immutable) {
     if (auto cleared = set_immutable(fd.get(), false); !cleared.ok()) return std::move(cleared).error().with(path);
   }
-  if (::fstat(fd.get(), &st) != 0) return errno_error(errno, path);
   if (::fchmod(fd.get(), (st.st_mode & 07777) | S_IWUSR) != 0) return errno_error(errno, "make " + path + " writable");
   return {};
 }

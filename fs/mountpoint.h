@@ -22,7 +22,8 @@ Result<std::string> resolve_path(const std::string& path);
 /// contain each other. Errors: mountpoint; in_use (this very vault is mounted there).
 Result<> check_mountpoint(const std::string& path, const std::string& vault_directory);
 
-/// Makes the bare directory at `path` writable again. Errors: not_found, not_permitted, mountpoint, …
+/// Makes the bare directory at `path`, which protect() has closed, writable again.
+/// Errors: not_found, not_permitted, mountpoint (it is writable, or not a directory), …
 Result<> release_mountpoint(const std::string& path);
 
 /// Whether the file system that holds `directory` knows the immutable attribute.

@@ -103,6 +103,7 @@ void op_copy_file_range(fuse_req_t request, fuse_ino_t from, off_t from_start, f
 
 void op_lseek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, fuse_file_info*) {
   serve(request, Op::lseek, [&](Filesystem& fs, Reply& reply) -> Result<> {
+    if (offset < 0) return Error(Code::no_such_offset, "before the start of the file");
     const uint64_t start = TRY(to_offset(offset));
     reply.position(TRY(fs.seek(to_ino(ino), start, whence)));
     return {};

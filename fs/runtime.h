@@ -5,9 +5,9 @@
 #include <sys/types.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "base/ids.h"
 #include "base/result.h"
 
 namespace tain::fs {
@@ -18,19 +18,36 @@ struct RuntimePaths {
   std::string xdg_runtime_dir;  // empty: not set
   std::string run_user = "/run/user";
   std::string tmp = "/tmp";
+  std::string avoid;  // a mountpoint, canonical: its own sockets cannot be reached through it; may be empty
 };
 
 /// Refuses a `path` that is not a directory (or a symlink), belongs to somebody else, or lets others in.
 Result<> check_private_directory(const std::string& path, uid_t owner);
 
-/// Makes and checks the directory for sockets: $XDG_RUNTIME_DIR/tain if that is private, else
-/// /run/user/UID/tain if that exists, else /tmp/tain-UID. Errors: access_denied, io.
-Result<std::string> make_runtime_directory(const RuntimePaths& paths);
+/// A directory for sockets. One that was made for this process alone goes with it.
+class RuntimeDirectory {
+ public:
+  /// The first that can be used of $XDG_RUNTIME_DIR/tain (if XDG_RUNTIME_DIR is private), /run/user/UID/tain (if
+  /// /run/user/UID exists) and /tmp/tain-UID, else a new /tmp/tain-UID-XXXXXX. Call before mounting: it looks at
+  /// paths. Errors: io, access_denied, …
+  static Result<RuntimeDirectory> make(const RuntimePaths& paths);
+  ~RuntimeDirectory();
+  RuntimeDirectory(RuntimeDirectory&& other) noexcept;
+  RuntimeDirectory& operator=(RuntimeDirectory&&) = delete;
 
-/// Every place where a socket of `vault` may be, for clients: environments differ between logins.
-/// Only private directories are listed, so nobody else can have put a socket there.
-std::vector<std::string> control_socket_candidates(const RuntimePaths& paths, const VaultId& vault);
+  const std::string& path() const { return path_; }
 
-std::string control_socket_path(const std::string& directory, const VaultId& vault);
+ private:
+  RuntimeDirectory(std::string path, bool temporary) : path_(std::move(path)), temporary_(temporary) {}
+  std::string path_;
+  bool temporary_;
+};
+
+/// Every place where the socket of the mount with `device` (MountEntry::device()) may be, for clients: environments
+/// differ between logins. Only private directories are listed, so nobody else can have put a socket there.
+std::vector<std::string> control_socket_candidates(const RuntimePaths& paths, const std::string& device);
+
+/// A mount's device number is its own for as long as any program uses it, unlike the vault's id: copies share that.
+std::string control_socket_path(const std::string& directory, const std::string& device);
 
 }  // namespace tain::fs

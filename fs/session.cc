@@ -25,6 +25,7 @@
 #include "base/file.h"
 #include "fs/filesystem.h"
 #include "fs/init_reply.h"
+#include "fs/mount_table.h"
 #include "fs/ops.h"
 
 namespace tain::fs {
@@ -134,7 +135,12 @@ struct Session::Impl {
 
   void unmount() {
     // libfuse notices a file system that is unmounted already and leaves the mountpoint alone.
-    if (mounted.exchange(false)) fuse_session_unmount(session);
+    if (!mounted.exchange(false)) return;
+    // libfuse goes by the path alone. After a lazy unmount another file system may be mounted there.
+    auto table = read_mount_table();
+    const auto there = table.ok() ? find_mount_at(*table, mountpoint) : std::nullopt;
+    if (!device.empty() && table.ok() && (!there || there->device() != device)) return;
+    fuse_session_unmount(session);
   }
 
   /// The watcher: waits for the stop event and ends the loop that `loop` runs.
@@ -156,6 +162,7 @@ struct Session::Impl {
   Filesystem filesystem;
   Context context;
   std::string mountpoint;
+  std::string device;
   UniqueFd stop_event;
   fuse_session* session = nullptr;
   std::atomic<bool> mounted{false};
@@ -191,10 +198,14 @@ Result<std::unique_ptr<Session>> Session::start(store::Vault& vault, const Mount
   impl->session = fuse_session_new(&arguments, &ops, sizeof ops, &impl->context);
   if (impl->session == nullptr) return Error(Code::fuse, "FUSE refused the mount options: " + FuseLog::text());
   if (fuse_session_mount(impl->session, options.mountpoint.c_str()) != 0) {
-    return Error(Code::fuse, "FUSE could not mount: " + FuseLog::text())
+    const std::string cause = FuseLog::text().empty() ? "" : ": " + FuseLog::text();
+    return Error(Code::fuse, "FUSE could not mount at " + options.mountpoint + cause)
         .hint("check that /dev/fuse can be opened and that fusermount3 is installed");
   }
   impl->mounted = true;
+  if (auto table = read_mount_table(); table.ok()) {
+    if (auto mount = find_mount_at(*table, options.mountpoint); mount && mount->is_vault()) impl->device = mount->device();
+  }
 #ifndef FUSE_CAP_HANDLE_KILLPRIV_V2
   TRY(answer_init(impl->session));
 #endif
@@ -223,6 +234,10 @@ Result<> Session::run() {
 
 void Session::stop() {
   raise_event(impl_->stop_event.get());
+}
+
+const std::string& Session::device() const {
+  return impl_->device;
 }
 
 void Session::unmount() {

@@ -40,6 +40,8 @@ class Session {
   void stop();
   /// Unmounts if still mounted. Called by the destructor too.
   void unmount();
+  /// MountEntry::device() of the mount; empty when the mount table could not be read.
+  const std::string& device() const;
   /// Requests answered so far, by kind. Threads: any.
   std::vector<std::pair<std::string_view, uint64_t>> op_counts() const;
 

@@ -12,12 +12,11 @@
 #include <cstdio>
 #include <ctime>
 #include <fstream>
-#include <optional>
 
 #include "base/clock.h"
 #include "fs/control.h"
+#include "fs/find_daemon.h"
 #include "fs/subprocess.h"
-#include "store/vault.h"
 
 namespace tain::fs {
 namespace {
@@ -127,12 +126,31 @@ Result<> wait_until_gone(pid_t pid, int timeout_ms) {
       .hint("its last commit may be waiting for a slow disk; look again with: tain status");
 }
 
-/// The connection to the process that serves `mount`; nothing if it cannot be reached.
-std::optional<ControlClient> connect_to(const MountEntry& mount, const RuntimePaths& runtime, const VaultId& vault) {
-  for (const std::string& path : control_socket_candidates(runtime, vault)) {
-    if (auto client = ControlClient::connect(path, mount.owner); client.ok()) return std::move(client).value();
+/// What the process says of its last commit, and its end.
+Result<> wait_closed(ControlClient& daemon, const std::string& vault_directory) {
+  Result<> closed;
+  if (auto event = daemon.next_line(kWaitMs); event.ok()) {
+    closed = error_in_reply(*event);
+  } else {
+    closed = Error(Code::io, "the process serving it ended without confirming its last commit")
+                 .hint("everything up to the unmount is stored; run tain status " + vault_directory);
   }
-  return std::nullopt;
+  TRY(wait_until_gone(daemon.pid(), kWaitMs));
+  if (!closed.ok()) return std::move(closed).error().with("the last commit failed");
+  return {};
+}
+
+/// The end of an unmount where no process could be asked.
+Error unconfirmed(const MountEntry& mount, pid_t pid) {
+  std::string message = mount.mountpoint + " is unmounted, but ";
+  if (pid == 0) {
+    message += "the process serving it was not found, so it may still be storing the last changes";
+  } else if (auto gone = wait_until_gone(pid, kWaitMs); !gone.ok()) {
+    message += gone.error().message();
+  } else {
+    message += "process " + std::to_string(pid) + " ended without confirming its last commit";
+  }
+  return Error(Code::io, message).hint("the control socket was not found; the system log says how the last commit went");
 }
 
 }  // namespace
@@ -160,13 +178,9 @@ std::vector<MountUser> mount_users(const MountEntry& mount) {
 Result<> unmount_vault(const MountEntry& mount, const RuntimePaths& runtime) {
   if (is_stale(mount)) return detach(mount.mountpoint, Detach::lazily);
 
-  std::optional<ControlClient> daemon;
-  if (auto info = store::Vault::inspect(mount.source); info.ok()) daemon = connect_to(mount, runtime, info->id);
-  pid_t pid = daemon ? daemon->pid() : 0;
-  if (!daemon) {
-    auto holder = store::Vault::holder(mount.source);
-    if (holder.ok() && *holder) pid = static_cast<pid_t>((*holder)->pid);
-  } else {
+  auto daemon = connect_to_daemon(mount, runtime, kWaitMs);
+  const pid_t pid = daemon.ok() ? daemon->pid() : pid_in_lock(mount);
+  if (daemon.ok()) {
     // Before the point of no return: a vault that cannot be made durable stays mounted.
     auto synced = daemon->request({{"op", "sync"}}, kWaitMs);
     if (!synced.ok()) return std::move(synced).error().with(mount.mountpoint + " stays mounted: its changes could not be stored");
@@ -181,19 +195,20 @@ Result<> unmount_vault(const MountEntry& mount, const RuntimePaths& runtime) {
     return busy_error(mount, users);
   }
 
-  Result<> closed;
-  if (daemon) {
-    auto event = daemon->next_line(kWaitMs);
-    if (event.ok()) {
-      closed = error_in_reply(*event);
-    } else {
-      closed = Error(Code::io, "the process serving " + mount.mountpoint + " ended without confirming its last commit")
-                   .hint("everything up to the unmount is stored; run tain status " + mount.source);
-    }
-  }
-  if (pid > 0) TRY(wait_until_gone(pid, kWaitMs));
-  if (!closed.ok()) return std::move(closed).error().with("the last commit failed");
-  return {};
+  if (!daemon.ok()) return unconfirmed(mount, pid);
+  return wait_closed(*daemon, mount.source);
+}
+
+Result<> stop_holder(const std::string& vault_directory, const store::Holder& holder, uid_t owner) {
+  const Error in_use = Error(Code::in_use, vault_directory + " is not mounted, but process " + std::to_string(holder.pid) +
+                                               " still has it open for programs that use its files")
+                           .hint("close these programs, or end it: kill " + std::to_string(holder.pid));
+  if (holder.control_socket.empty()) return in_use;
+  auto daemon = ControlClient::connect(holder.control_socket, owner);
+  if (!daemon.ok() || daemon->pid() != static_cast<pid_t>(holder.pid)) return in_use;
+  TRY(daemon->request({{"op", "wait_closed"}}, kWaitMs));
+  TRY(daemon->request({{"op", "stop"}}, kWaitMs));
+  return wait_closed(*daemon, vault_directory);
 }
 
 }  // namespace tain::fs

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "fs/mount_table.h"
 #include "fs/runtime.h"
+#include "store/vault_lock.h"
 
 namespace tain::fs {
 
@@ -31,7 +32,13 @@ inline constexpr size_t kMountUsersMax = 32;
 /// Asks the serving process to make everything durable, detaches the mount and waits until the process has
 /// ended. `runtime` leads to its control socket. A dead mount is just detached.
 /// Errors: busy (the message names the holders), what the daemon's sync or its last commit said (a failed
-/// sync leaves the mount as it is), io (the process did not end within a minute).
+/// sync leaves the mount as it is), io (the process did not end within a minute, or nobody could confirm the last
+/// commit; the mount is gone all the same).
 Result<> unmount_vault(const MountEntry& mount, const RuntimePaths& runtime);
+
+/// Locks a vault that a process still has open though its mount is gone: after a lazy unmount programs may go on
+/// using its files, and lose them now. `owner`: whose process it may be, besides root's.
+/// Errors: in_use (the process cannot be asked), what its last commit said, io.
+Result<> stop_holder(const std::string& vault_directory, const store::Holder& holder, uid_t owner);
 
 }  // namespace tain::fs

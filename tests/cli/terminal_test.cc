@@ -94,6 +94,15 @@ TEST(TerminalTest, CtrlCInterruptsAndRestoresTheEcho) {
   EXPECT_TRUE(asking.echoes());
 }
 
+TEST(TerminalTest, CtrlDAtThePromptInterrupts) {
+  Asking asking;
+
+  asking.type("\x04");
+
+  EXPECT_EQ(asking.exit_status(), kInterrupted);
+  EXPECT_TRUE(asking.echoes());
+}
+
 TEST(TerminalTest, ATooLongLineIsRefused) {
   Asking asking;
 

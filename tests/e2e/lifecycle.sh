@@ -198,6 +198,61 @@ same "$(json "v['pid']")" "$(holder)" "status finds the process"
 unmount_vault
 ok "logins with and without XDG_RUNTIME_DIR find each other's mounts"
 
+# --- closed descriptors, copies, lazy unmounts, moved vaults: one vault, one process, and the right one ---
+timeout 60 "$TAIN" mount --passfile "$PASSFILE" "$VAULT" "$MNT" <&- >&- 2>&- || fail "mount with 0 to 2 closed: $?"
+mounted "$MNT" || fail "mount with 0 to 2 closed did not mount"
+expect_exit 11 "$TAIN" mount --passfile "$PASSFILE" "$VAULT" "$WORK/second"
+unmount_vault
+ok "a mount with descriptors 0 to 2 closed holds the lock"
+
+mount_vault
+cp -r "$VAULT" "$WORK/copy"
+expect_exit 0 "$TAIN" mount --passfile "$PASSFILE" "$WORK/copy" "$WORK/second"
+original=$(holder)
+expect_json status "$MNT"
+same "$(json "v['pid']")" "$original" "status of the original beside its copy"
+expect_exit 0 timeout 60 env XDG_RUNTIME_DIR=/nonexistent "$TAIN" unmount "$MNT"
+gone "$original" || fail "the original's process lives after its unmount"
+mounted "$WORK/second" || fail "unmounting the original took the copy along"
+expect_exit 0 timeout 60 "$TAIN" unmount "$WORK/second"
+ok "a vault and its copy beside each other; unmount from another login"
+
+mount_vault
+echo "kept" >"$MNT/kept"
+pid=$(holder)
+exec 5<"$MNT/kept"
+if [ "$(id -u)" = 0 ]; then umount -l "$MNT"; else fusermount3 -uz "$MNT"; fi
+expect_exit 11 "$TAIN" mount --passfile "$PASSFILE" "$VAULT" "$MNT"
+output_has "no longer|not mounted any more"
+output_has "tain unmount $VAULT"
+expect_exit 0 timeout 60 "$TAIN" unmount "$VAULT"
+gone "$pid" || fail "the process lives after tain unmount of a lazily unmounted vault"
+exec 5<&-
+mount_vault
+same "$(cat "$MNT/kept")" kept "after a lazy unmount"
+ok "a lazily unmounted vault can be locked"
+
+pid=$(holder)
+mv "$VAULT" "$WORK/moved"
+df "$MNT" >/dev/null || fail "df of a mount whose vault was moved"
+expect_exit 0 timeout 60 "$TAIN" unmount "$MNT"
+gone "$pid" || fail "unmount did not wait for the process of a moved vault"
+mv "$WORK/moved" "$VAULT"
+
+mount_vault
+pid=$(holder)
+rm "$XDG_RUNTIME_DIR"/tain/*.sock
+expect_exit 1 timeout 60 "$TAIN" unmount "$MNT"
+output_has "without confirming"
+gone "$pid" || fail "unmount without a socket did not wait"
+ok "unmount of a moved vault waits; one that cannot be confirmed says so"
+expect_exit 10 "$TAIN" unmount "$WORK/nosuch"
+output_has "does not exist"
+mkdir "$WORK/plain"
+expect_exit 10 "$TAIN" unmount --release "$WORK/plain"
+expect_exit 2 "$TAIN" init --passfile "$PASSFILE" ''
+ok "unmount and init refuse what makes no sense"
+
 # --- read-only ---
 mount_vault --ro
 same "$(cat "$MNT/synced")" synced "read-only"
