@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+// The worked examples of docs/format.md §8, made anew and compared with the page byte by byte.
+//
+// When the format changes on purpose, a failure prints the bytes for the page.
+#include <dirent.h>
+#include <gtest/gtest.h>
+#include <sodium.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "store/database.h"
+#include "store/header.h"
+#include "store/journal.h"
+#include "store/working_set.h"
+#include "tests/support/temp_directory.h"
+#include "tests/support/temp_vault.h"
+
+namespace tain::store {
+namespace {
+
+uint8_t next_random = 0;
+
+/// While one lives, "random" bytes are a0, a1, a2 … from its beginning.
+class FixedRandom {
+ public:
+  FixedRandom() {
+    next_random = 0xa0;
+    static randombytes_implementation fixed = {
+        .implementation_name = [] { return "fixed"; },
+        .random = [] { return uint32_t{4}; },
+        .stir = nullptr,
+        .uniform = nullptr,
+        .buf = [](void* const out, const size_t size) {
+          for (size_t i = 0; i < size; ++i) static_cast<uint8_t*>(out)[i] = next_random++;
+        },
+        .close = nullptr,
+    };
+    randombytes_set_implementation(&fixed);
+  }
+  ~FixedRandom() { randombytes_set_implementation(&randombytes_sysrandom_implementation); }
+};
+
+/// `first`, `first` + 1, …
+template <size_t N>
+std::array<uint8_t, N> counting(uint8_t first) {
+  std::array<uint8_t, N> out;
+  for (size_t i = 0; i < N; ++i) out[i] = static_cast<uint8_t>(first + i);
+  return out;
+}
+
+/// The examples of the page by name: ```hex blocks of a name line and lines of bytes. `00*9` is a byte nine
+/// times; what follows a semicolon is a comment.
+std::map<std::string, Bytes> read_page() {
+  std::ifstream page(std::filesystem::path(__FILE__).parent_path() / "../../docs/format.md");
+  EXPECT_TRUE(page.good());
+  std::map<std::string, Bytes> out;
+  Bytes* example = nullptr;
+  bool inside = false;
+  for (std::string line; std::getline(page, line);) {
+    if (line.starts_with("```")) {
+      inside = line == "```hex";
+      example = nullptr;
+    } else if (inside && example == nullptr) {
+      EXPECT_FALSE(out.contains(line)) << "two examples named " << line;
+      example = &out[line];
+    } else if (inside) {
+      std::istringstream tokens(line.substr(0, line.find(';')));
+      for (std::string token; tokens >> token;) {
+        const size_t star = token.find('*');
+        const auto bytes = from_hex(token.substr(0, star));
+        if (!bytes.has_value()) {
+          ADD_FAILURE() << "not hexadecimal: " << token;
+          continue;
+        }
+        const int times = star == token.npos ? 1 : std::stoi(token.substr(star + 1));
+        for (int i = 0; i < times; ++i) example->insert(example->end(), bytes->begin(), bytes->end());
+      }
+    }
+  }
+  return out;
+}
+
+std::string rows(ByteView bytes) {
+  std::string out;
+  for (size_t i = 0; i < bytes.size(); i += 32)
+    out += to_hex(bytes.subspan(i, std::min<size_t>(32, bytes.size() - i))) + "\n";
+  return out;
+}
+
+class FormatTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { page_ = new std::map<std::string, Bytes>(read_page()); }
+  static void TearDownTestSuite() { delete page_; }
+
+  static void expect_example(const std::string& name, ByteView bytes) {
+    auto it = page_->find(name);
+    const bool same = it != page_->end() && std::equal(bytes.begin(), bytes.end(), it->second.begin(), it->second.end());
+    EXPECT_TRUE(same) << "docs/format.md §8 should show for\n" << name << "\n" << rows(bytes);
+  }
+  /// What is sealed of a record: schema and epoch stand before the body.
+  static Bytes with_prefix(uint16_t schema, ByteView body) {
+    Bytes out;
+    Writer(out).u16(schema).u32(1).raw(body);
+    return out;
+  }
+
+  static MasterKey master_key() { return MasterKey{Secret::copy_of(counting<32>(0x00))}; }
+  static VaultId vault_id() { return {counting<16>(0x20)}; }
+
+  static Inode some_inode() {
+    Inode inode;
+    inode.ino = Ino{2};
+    inode.entry.bytes = counting<16>(0x30);
+    inode.mode = S_IFREG | 0644;
+    inode.uid = inode.gid = 1000;
+    inode.nlink = 1;
+    inode.atime = inode.mtime = inode.ctime = inode.btime = {.seconds = 1'790'000'000, .nanoseconds = 5};
+    inode.flags = kInodeHasXattrs;
+    inode.attribute_stamp = {.dot = {.writer = 7, .counter = 1}, .hlc = 9};
+    inode.content_stamp = {.dot = {.writer = 7, .counter = 2}, .hlc = 10};
+    inode.parents = {{.writer = 6, .counter = 8}};
+    inode.content.id.bytes = counting<16>(0x40);
+    inode.content.size = inode.content.allocated = 6;
+    inode.content.root.emplace(uint8_t{0}, some_ref(1, 6));
+    return inode;
+  }
+  static BlockRef some_ref(uint64_t number, uint32_t length) {
+    return {.id = {.writer = 7, .number = number},
+            .nonce = counting<24>(0x50),
+            .tag = counting<16>(0x70),
+            .length = length,
+            .patches = {}};
+  }
+  static Dirent some_dirent(const Cipher& cipher) {
+    return {.directory = kRootIno,
+            .cookie = Cookie{cipher.name_hash(kRootIno, "a.md")},
+            .child = Ino{2},
+            .type = DT_REG,
+            .location_stamp = {.dot = {.writer = 7, .counter = 3}, .hlc = 11},
+            .name = "a.md"};
+  }
+
+  const Cipher cipher_{master_key(), vault_id(), 1};
+  static std::map<std::string, Bytes>* page_;
+};
+std::map<std::string, Bytes>* FormatTest::page_ = nullptr;
+
+TEST_F(FormatTest, PageShowsTheseExamplesAndNoOthers) {
+  std::vector<std::string> names;
+  for (const auto& [name, bytes] : *page_) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"block value, suite 1", "block value, suite 2", "directory entry body",
+                                             "directory entry key", "header", "inode body", "journal frame",
+                                             "journal payload", "map node", "record value", "set summand",
+                                             "state body", "xattrs body"}));
+}
+
+TEST_F(FormatTest, Header) {
+  FixedRandom fixed;
+  Header header;
+  header.vault = vault_id();
+  header.suite = Suite::aes_256_gcm;
+  header.key_check = cipher_.key_check();
+  const Secret password = Secret::copy_of(as_bytes("correct horse"));
+  header.slots.push_back(make_password_slot(header, master_key(), password, kKdfFloor, 1'790'000'000).value());
+
+  expect_example("header", encode_header(header, cipher_));
+}
+
+TEST_F(FormatTest, InodeBody) { expect_example("inode body", with_prefix(kInodeSchema, encode_inode(some_inode()))); }
+
+TEST_F(FormatTest, DirectoryEntryBodyAndKey) {
+  const Dirent dirent = some_dirent(cipher_);
+  expect_example("directory entry key", dirent_key(dirent.directory, dirent.cookie));
+  expect_example("directory entry body", with_prefix(kDirentSchema, encode_dirent(dirent)));
+}
+
+TEST_F(FormatTest, XattrsBody) {
+  const Xattrs xattrs = {{"user.mime", {'t', 'e', 'x', 't'}}};
+  expect_example("xattrs body", with_prefix(kXattrsSchema, encode_xattrs(Ino{2}, xattrs)));
+}
+
+TEST_F(FormatTest, MapNode) {
+  RefList refs{{0, some_ref(1, 65536)}, {127, some_ref(2, 100)}};
+  refs[0].patches = {{.cells = 0b101, .id = {.writer = 7, .number = 3}, .nonce = counting<24>(0x80),
+                      .tag = counting<16>(0x98), .length = 8192}};
+  expect_example("map node", encode_refs(refs));
+}
+
+TEST_F(FormatTest, StateBody) {
+  State state;
+  state.next_ino = 3;
+  state.commit_number = 1;
+  state.commit_id = counting<16>(0x30);
+  state.journal_sequence = 4;
+  state.journal_chain = counting<32>(0x40);
+  state.hlc = 11;
+  state.device = counting<16>(0x60);
+  state.sets[2] = {.count = 2, .sum = counting<32>(0x70)};
+  state.content_bytes = 6;
+  expect_example("state body", with_prefix(kStateSchema, encode_state(state)));
+}
+
+TEST_F(FormatTest, RecordValueAndItsSetSummand) {
+  FixedRandom fixed;
+  const Dirent dirent = some_dirent(cipher_);
+  const auto key = dirent_key(dirent.directory, dirent.cookie);
+
+  const Bytes value = cipher_.seal_record(Table::dirents, key, Kind::dirent, kDirentSchema, encode_dirent(dirent));
+
+  expect_example("record value", value);
+  expect_example("set summand", cipher_.set_summand(Table::dirents, key, ByteView(value).last(kChecksumSize)));
+}
+
+TEST_F(FormatTest, BlockValues) {
+  const BlockPlace place{.content = {counting<16>(0x40)}, .id = {.writer = 7, .number = 1}, .level = 0, .index = 0};
+  for (Suite suite : {Suite::aes_256_gcm, Suite::xchacha20_poly1305}) {
+    if (!suite_available(suite)) continue;
+    FixedRandom fixed;
+    const SealedBlock sealed = cipher_.seal_block(suite, place, Kind::data_block, as_bytes("hello\n"));
+    expect_example("block value, suite " + std::to_string(static_cast<int>(suite)), sealed.value);
+  }
+}
+
+TEST_F(FormatTest, JournalPayloadHasAllKindsOfItems) {
+  FixedRandom fixed;
+  test::TempDirectory files;
+  auto env = Env::open(files.path("data.mdb"), {.map_size_bytes = 1 << 20, .create = true}).value();
+  Database database(*env, cipher_, 0);
+  test::FakeClock clock;
+  WorkingSet set(database, clock, {}, 7, {});
+  std::lock_guard lock(set.mutex());
+  Inode record;
+  record.mode = S_IFREG | 0600;
+  record.nlink = 1;
+  CachedInode& removed = set.create(record);
+  ASSERT_TRUE(set.add_name(kRootIno, "old", removed.record.ino, DT_REG).ok());
+  static_cast<void>(set.snapshot_frame());  // the journal knows of it, so its removal has to be told
+
+  CachedInode& file = set.create(record);
+  ASSERT_TRUE(set.add_name(kRootIno, "a.md", file.record.ino, DT_REG).ok());
+  file.xattrs = Xattrs{{"user.x", {'1'}}};
+  file.record.flags = kInodeHasXattrs;
+  set.touch_xattrs(file);
+  set.touch(file, true);
+  PendingBlock& block = set.writable_block(file, 0);
+  *block.data = {'h', 'e', 'l', 'l', 'o', '\n'};
+  set.block_changed(block, 0, 6, 0);
+  set.punch_block(file, 1);
+  file.record.content.size = 6;
+  set.remove_name(*set.find_name(kRootIno, "old").value());
+  set.remove(removed);
+
+  expect_example("journal payload", set.snapshot_frame());
+}
+
+TEST_F(FormatTest, JournalFrame) {
+  FixedRandom fixed;
+  test::TempDirectory files;
+  const std::string path = files.file("journal", "");
+  auto journal = Journal::open(path, cipher_).value();
+  ASSERT_TRUE(journal->replay({.sequence = 4, .chain = counting<32>(0x40)}, [](ByteView) -> Result<> { return {}; }).ok());
+  Bytes payload;
+  Writer(payload).u8(2).u64(2);  // inode 2 was removed
+
+  ASSERT_TRUE(journal->append(payload).ok());
+
+  expect_example("journal frame", read_file(path, kJournalSize).value());
+}
+
+}  // namespace
+}  // namespace tain::store
