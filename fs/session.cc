@@ -139,7 +139,7 @@ struct Session::Impl {
     // libfuse goes by the path alone. After a lazy unmount another file system may be mounted there.
     auto table = read_mount_table();
     const auto there = table.ok() ? find_mount_at(*table, mountpoint) : std::nullopt;
-    if (!device.empty() && table.ok() && (!there || there->device() != device)) return;
+    if (!device.empty() && there && there->device() != device) return;
     fuse_session_unmount(session);
   }
 
