@@ -2,6 +2,7 @@
 #include "store/block_map.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 
@@ -150,6 +151,17 @@ class Change {
 
 BlockRef stored_ref(const Patch& patch) {
   return {.id = patch.id, .nonce = patch.nonce, .tag = patch.tag, .length = patch.length, .patches = {}};
+}
+
+bool has_room_for_patch(const BlockRef& ref, uint16_t cells) {
+  const auto stays = [&](const Patch& patch) { return (patch.cells & ~cells) != 0; };
+  return std::cmp_less(std::count_if(ref.patches.begin(), ref.patches.end(), stays), kPatchesMax);
+}
+
+void add_patch(BlockRef& ref, const Patch& patch) {
+  CHECK(has_room_for_patch(ref, patch.cells));
+  std::erase_if(ref.patches, [&](const Patch& old) { return (old.cells & ~patch.cells) == 0; });
+  ref.patches.push_back(patch);
 }
 
 Result<std::optional<BlockRef>> find_block(const ContentRecord& content, uint64_t index, NodeReader& reader) {

@@ -19,6 +19,10 @@ namespace tain::store {
 
 /// A patch as the stored block that it is.
 BlockRef stored_ref(const Patch& patch);
+/// Whether one more patch, of `cells`, leaves at most kPatchesMax. It takes the place of those whose cells it has.
+bool has_room_for_patch(const BlockRef& ref, uint16_t cells);
+/// Lays `patch` over the block; there must be room.
+void add_patch(BlockRef& ref, const Patch& patch);
 
 /// Where map nodes are read from.
 class NodeReader {

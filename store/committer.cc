@@ -2,7 +2,6 @@
 #include "store/committer.h"
 
 #include <algorithm>
-#include <bit>
 #include <functional>
 #include <unordered_map>
 
@@ -50,8 +49,7 @@ class CommitMapWriter final : public MapWriter {
   }
 
   Result<BlockRef> write_node(uint8_t level, uint64_t index, const RefList& node) override {
-    const BlockPlace place{
-        .content = content_, .id = {writer_, ++block_number_}, .level = level, .index = index};
+    const BlockPlace place{.content = content_, .id = {writer_, ++block_number_}, .level = level, .index = index};
     SealedBlock sealed = database_.cipher().seal_block(suite_, place, Kind::map_node, encode_refs(node));
     const BlockRef ref = sealed.ref;
     nodes_.emplace(ref.id, Node{std::make_shared<const RefList>(node), std::move(sealed.value)});
@@ -92,26 +90,17 @@ class CommitMapWriter final : public MapWriter {
   std::vector<BlockId> released_;
 };
 
-/// The plaintext of a patch: the bytes of `cells`, one cell after the other.
-Bytes gather_cells(const Bytes& block, uint16_t cells) {
-  Bytes out;
-  for (size_t cell = 0; cell * kCellSize < block.size(); ++cell) {
-    if ((cells >> cell & 1) == 0) continue;
-    const auto start = block.begin() + static_cast<ptrdiff_t>(cell * kCellSize);
-    out.insert(out.end(), start, start + static_cast<ptrdiff_t>(std::min(kCellSize, block.size() - cell * kCellSize)));
-  }
-  return out;
-}
-
 Result<> put_inode(Batch& batch, const Frozen::File& file, const ContentRecord& content) {
   const auto key = ino_key(file.inode.ino);
   Inode record = file.inode;
   record.content = content;
   TRY(batch.put_record(Table::inodes, key, Kind::inode, kInodeSchema, encode_inode(record), file.fresh));
   if (file.xattrs.has_value()) {
-    if (file.xattrs->empty()) TRY(batch.remove(Table::xattrs, key));
-    else TRY(batch.put_record(Table::xattrs, key, Kind::xattrs, kXattrsSchema,
-                              encode_xattrs(record.ino, *file.xattrs), false));
+    if (file.xattrs->empty())
+      TRY(batch.remove(Table::xattrs, key));
+    else
+      TRY(batch.put_record(Table::xattrs, key, Kind::xattrs, kXattrsSchema, encode_xattrs(record.ino, *file.xattrs),
+                           false));
   }
   const bool orphan = record.nlink == 0;
   if (orphan && !file.orphan_in_database)
@@ -202,7 +191,7 @@ Result<> Committer::commit() {
   return {};
 }
 
-/// What to seal for each block: all of it, or a patch where few cells of a committed block changed.
+/// What to seal: whole blocks, and patches for the blocks that they lie over.
 Result<std::vector<Committer::BlockJob>> Committer::plan_blocks(const Frozen& frozen) {
   Database& database = set_.database();
   ReadTxn txn = TRY(ReadTxn::begin(database.env()));
@@ -211,14 +200,14 @@ Result<std::vector<Committer::BlockJob>> Committer::plan_blocks(const Frozen& fr
   for (size_t f = 0; f < frozen.files.size(); ++f) {
     const Frozen::File& file = frozen.files[f];
     for (const Frozen::Block& block : file.blocks) {
-      if (block.data == nullptr || block.data->empty()) continue;
+      if (block.data == nullptr || (block.data->whole() && block.data->bytes().empty())) continue;
       BlockJob job{.file = f, .index = block.index, .plain = block.data.get(), .id = {set_.writer(), ++block_number_}};
-      if (block.based && std::popcount(block.changed) <= kPatchCellsMax && block.index < file.floor) {
-        auto old = TRY(find_block(file.inode.content, block.index, nodes));
-        if (old.has_value() && old->patches.size() < kPatchesMax) {
-          job.cells = block.changed;
-          job.old = std::move(old);
-        }
+      if (!block.data->whole()) {
+        // A change is only kept as cells while the block takes a patch of them, and each commit since then has
+        // laid a patch that this one covers: there is room.
+        CHECK(block.index < file.floor && block.data->present() != 0);
+        job.base = TRY(find_block(file.inode.content, block.index, nodes));
+        CHECK(job.base.has_value());
       }
       jobs.push_back(std::move(job));
     }
@@ -226,20 +215,18 @@ Result<std::vector<Committer::BlockJob>> Committer::plan_blocks(const Frozen& fr
   return jobs;
 }
 
-Result<State> Committer::write(const Frozen& frozen, const JournalPosition& position,
-                               std::vector<CommittedMap>& maps) {
+Result<State> Committer::write(const Frozen& frozen, const JournalPosition& position, std::vector<CommittedMap>& maps) {
   Database& database = set_.database();
 
   // Seal the blocks first: LMDB has one writer, and its transaction should be short.
   std::vector<BlockJob> jobs = TRY(plan_blocks(frozen));
   uint64_t bytes = 0;
-  for (const BlockJob& job : jobs) bytes += job.cells != 0 ? kCellSize : job.plain->size();
+  for (const BlockJob& job : jobs) bytes += job.plain->bytes().size();
   parallel(jobs.size(), bytes, [&](size_t i) {
     BlockJob& job = jobs[i];
     const BlockPlace place{
         .content = frozen.files[job.file].inode.content.id, .id = job.id, .level = 0, .index = job.index};
-    const Bytes patch = job.cells != 0 ? gather_cells(*job.plain, job.cells) : Bytes();
-    job.sealed = database.cipher().seal_block(suite_, place, Kind::data_block, job.cells != 0 ? patch : *job.plain);
+    job.sealed = database.cipher().seal_block(suite_, place, Kind::data_block, job.plain->bytes());
   });
 
   Batch batch = TRY(Batch::begin(database, state_));
@@ -254,16 +241,16 @@ Result<State> Committer::write(const Frozen& frozen, const JournalPosition& posi
     for (; job != jobs.end() && job->file == f; ++job) {
       TRY(batch.put_block(job->id, job->sealed.value));
       job->sealed.value = {};
-      if (job->cells != 0) {
+      if (job->base.has_value()) {
         const BlockRef& ref = job->sealed.ref;
-        job->old->patches.push_back({job->cells, ref.id, ref.nonce, ref.tag, ref.length});
-        changes.blocks[job->index] = std::move(job->old);
+        add_patch(*job->base, {job->plain->present(), ref.id, ref.nonce, ref.tag, ref.length});
+        changes.blocks[job->index] = std::move(job->base);
         continue;
       }
       changes.blocks[job->index] = job->sealed.ref;
       // The end of a file is what gets read back or appended to next.
-      if (job->plain->size() < kBlockSize)
-        database.cache().insert(job->id, std::shared_ptr<const Bytes>(std::make_shared<Bytes>(*job->plain)));
+      if (job->plain->length() < kBlockSize)
+        database.cache().insert(job->id, std::shared_ptr<const Bytes>(std::make_shared<Bytes>(job->plain->bytes())));
     }
     ContentRecord content = file.inode.content;
     map_writer.set_content(content.id);
@@ -274,8 +261,10 @@ Result<State> Committer::write(const Frozen& frozen, const JournalPosition& posi
   for (const Frozen::Removed& removed : frozen.removed) TRY(remove_inode(batch, removed.inode, map_writer));
   for (const auto& [dirent, was_removed] : frozen.dirents) {
     const auto key = dirent_key(dirent.directory, dirent.cookie);
-    if (was_removed) TRY(batch.remove(Table::dirents, key));
-    else TRY(batch.put_record(Table::dirents, key, Kind::dirent, kDirentSchema, encode_dirent(dirent), false));
+    if (was_removed)
+      TRY(batch.remove(Table::dirents, key));
+    else
+      TRY(batch.put_record(Table::dirents, key, Kind::dirent, kDirentSchema, encode_dirent(dirent), false));
   }
   TRY(map_writer.store(batch));
 

@@ -39,12 +39,11 @@ class Committer {
  private:
   /// One block to seal.
   struct BlockJob {
-    size_t file = 0;              // in Frozen::files
+    size_t file = 0;               // in Frozen::files
     uint64_t index = 0;
-    const Bytes* plain = nullptr; // the whole block, owned by the Frozen
+    const Cells* plain = nullptr;  // owned by the Frozen
     BlockId id;
-    uint16_t cells = 0;           // 0: all of the block; otherwise a patch of these cells …
-    std::optional<BlockRef> old;  // … over this one
+    std::optional<BlockRef> base;  // what `plain` is a patch for; nothing: a whole block
     SealedBlock sealed;
   };
   Result<std::vector<BlockJob>> plan_blocks(const Frozen& frozen);

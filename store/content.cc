@@ -26,16 +26,15 @@ Slice slice_at(uint64_t offset, uint64_t length) {
   return {.index = index, .begin = begin, .end = static_cast<size_t>(std::min<uint64_t>(kBlockSize, begin + length))};
 }
 
-/// Blocks that a write covers only in part, in a file of `size` bytes: the first and the last one at most,
-/// and the last one not if nothing follows.
-std::vector<uint64_t> partial_blocks(uint64_t offset, uint64_t length, uint64_t size) {
-  const uint64_t end = offset + length;
-  const Slice first = slice_at(offset, length);
-  const uint64_t last_index = (end - 1) / kBlockSize;
-  const bool last_is_whole = end % kBlockSize == 0 || end >= size;
-  std::vector<uint64_t> out;
-  if (first.begin != 0 || (first.index == last_index && !last_is_whole)) out.push_back(first.index);
-  if (last_index != first.index && !last_is_whole) out.push_back(last_index);
+BlockChange change_of(const Slice& slice, BlockChange::Kind kind) {
+  return {.kind = kind, .index = slice.index, .begin = slice.begin, .end = slice.end};
+}
+
+/// The changes of the first and the last block of a range; those between are covered whole.
+std::vector<BlockChange> edge_changes(uint64_t offset, uint64_t length, BlockChange::Kind kind) {
+  std::vector<BlockChange> out{change_of(slice_at(offset, length), kind)};
+  const uint64_t last = (offset + length - 1) / kBlockSize * kBlockSize;
+  if (last > offset) out.push_back(change_of(slice_at(last, offset + length - last), kind));
   return out;
 }
 
@@ -64,7 +63,8 @@ Result<> read_committed(Database& database, const ReadTxn& txn, const ContentRec
     return {};
   }
   const size_t skip = slice.begin % kCellSize;
-  if (skip == 0) return read_block_cells(database, txn, content.id, slice.index, *ref, slice.begin, {out, slice.size()});
+  if (skip == 0)
+    return read_block_cells(database, txn, content.id, slice.index, *ref, slice.begin, {out, slice.size()});
   Bytes cells(skip + slice.size());
   TRY(read_block_cells(database, txn, content.id, slice.index, *ref, slice.begin - skip, cells));
   std::memcpy(out, cells.data() + skip, slice.size());
@@ -98,10 +98,14 @@ Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out) {
       for (size_t done = 0; done < count;) {
         const Slice slice = slice_at(offset + done, count - done);
         auto pending = inode->blocks.find(slice.index);
-        if (pending != inode->blocks.end()) {
-          copy_or_zero(pending->second.data != nullptr ? ByteView(*pending->second.data) : ByteView(), slice,
-                       out.data() + done);
-        } else if (WorkingSet::committed_visible(*inode, slice.index) && !inode->record.content.root.empty()) {
+        if (pending != inode->blocks.end() && pending->second.data != nullptr) {
+          const CellMask rest = pending->second.data->read(slice.begin, out.subspan(done, slice.size()));
+          const size_t stop = std::min(slice.end, pending->second.data->length());
+          for_each_run(rest, slice.begin, stop, [&, start = done](size_t begin, size_t end) {
+            jobs.push_back({{slice.index, begin, end}, start + begin - slice.begin});
+          });
+        } else if (pending == inode->blocks.end() && WorkingSet::committed_visible(*inode, slice.index) &&
+                   !inode->record.content.root.empty()) {
           jobs.push_back({slice, done});
         } else {
           std::memset(out.data() + done, 0, slice.size());
@@ -135,26 +139,19 @@ Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges priv
   TRY(set_.wait_for_room(lock));
   if (data.empty()) return {};
 
-  TRY(check_map(set_, lock, ino, offset / kBlockSize, (end - 1) / kBlockSize));
-  CachedInode* inode = TRY(set_.find(ino));
   Bases bases;
-  for (std::vector<uint64_t> partial;;) {
-    partial = partial_blocks(offset, data.size(), inode->record.content.size);
-    inode = TRY(load_bases(set_, lock, ino, partial, bases));
-    // While the bases were read, somebody may have written behind us: then more must be kept than we thought.
-    if (partial_blocks(offset, data.size(), inode->record.content.size) == partial) break;
-  }
+  const auto edges = edge_changes(offset, data.size(), BlockChange::Kind::write);
+  CachedInode* inode = TRY(load_bases(set_, lock, ino, edges, bases));
 
   set_.touch(*inode, true);
   inode->record.mtime = inode->record.ctime = set_.now();
   if (privileges == Privileges::clear) clear_privileges(inode->record);
   for (size_t done = 0; done < data.size();) {
     const Slice slice = slice_at(offset + done, data.size() - done);
-    auto [block, size_before, valid] = open_block(set_, *inode, slice.index, bases);
-    if (block.data->size() < slice.end) block.data->resize(slice.end);
-    std::memcpy(block.data->data() + slice.begin, data.data() + done, slice.size());
+    auto [block, size_before, length] = open_block(set_, *inode, change_of(slice, BlockChange::Kind::write), bases);
+    block.data->write(slice.begin, data.subspan(done, slice.size()));
     // Growing past a gap makes zeros of the gap: they changed too.
-    set_.block_changed(block, std::min(slice.begin, valid), slice.end, size_before);
+    set_.block_changed(block, cells_touching(std::min(slice.begin, length), slice.end), size_before);
     done += slice.size();
   }
   inode->record.content.size = std::max(inode->record.content.size, end);
@@ -196,28 +193,21 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
       }
     }
 
-    const Slice head = slice_at(offset, length);
-    std::vector<uint64_t> partial;
-    if (head.size() < kBlockSize) partial.push_back(head.index);
-    if (last_whole != head.index && end % kBlockSize != 0) partial.push_back(last_whole);
+    std::vector<BlockChange> edges = edge_changes(offset, length, BlockChange::Kind::clear);
+    std::erase_if(edges, [](const BlockChange& edge) { return edge.end - edge.begin == kBlockSize; });
     Bases bases;
-    inode = TRY(load_bases(set_, lock, ino, partial, bases));
+    inode = TRY(load_bases(set_, lock, ino, edges, bases));
     if (!to_end && inode->map_version != version) continue;
     if (to_end && end < inode->record.content.size) continue;  // grown meanwhile: what lies behind the range stays
 
     set_.touch(*inode, true);
     inode->record.mtime = inode->record.ctime = set_.now();
-    for (uint64_t index : partial) {
-      auto pending = inode->blocks.find(index);
-      const bool has_bytes = pending != inode->blocks.end() ? pending->second.data != nullptr
-                                                            : bases.contains(index) && bases[index] != nullptr;
-      if (!has_bytes) continue;
-      const uint64_t start = index * kBlockSize;
-      auto [block, size_before, valid] = open_block(set_, *inode, index, bases);
-      const size_t begin = offset > start ? static_cast<size_t>(offset - start) : 0;
-      const size_t stop = std::min<size_t>(valid, static_cast<size_t>(std::min(end - start, kBlockSize)));
-      if (begin < stop) std::memset(block.data->data() + begin, 0, stop - begin);
-      set_.block_changed(block, std::min(begin, stop), stop, size_before);
+    for (const BlockChange& edge : edges) {
+      const size_t stop = std::min(edge.end, present_length(*inode, edge.index, bases));
+      if (edge.begin >= stop) continue;
+      auto [block, size_before, valid] = open_block(set_, *inode, edge, bases);
+      block.data->clear(edge.begin, stop);
+      set_.block_changed(block, cells_touching(edge.begin, stop), size_before);
     }
     if (to_end) {
       set_.drop_blocks_from(*inode, first_whole);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Changing a file's bytes in the working set: what Content and Tree::setattr share.
+// Changing a file's bytes in the working set: what Content, Tree::setattr and replay share.
 //
-// A partial change of a committed block needs the block's old bytes, which are read and decrypted
+// A small change of a committed block keeps only the cells that it touches, for a patch; any other change makes
+// the pending block whole. Either may need some of the block's old bytes (its *base*), which are read and decrypted
 // without the mutex; meanwhile the block may have changed, so it is looked at again afterwards.
 #pragma once
 
 #include <map>
-#include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 
 #include "base/result.h"
@@ -17,25 +18,48 @@ namespace tain::store {
 
 using SetLock = std::unique_lock<std::mutex>;
 
-/// Committed bytes of blocks that are about to be changed in part; nothing for holes and pending blocks.
-using Bases = std::map<uint64_t, std::shared_ptr<const Bytes>>;
+/// What an operation is about to do to one block.
+struct BlockChange {
+  enum class Kind : uint8_t {
+    write,  // new bytes in [begin, end), which may lie past the block's length
+    clear,  // zeros in [begin, end), as far as the block has bytes there
+    cut,    // nothing is left from `begin` on
+    cells,  // new bytes in `touched`, and the block has `end` bytes afterwards
+  };
+  Kind kind = Kind::write;
+  uint64_t index = 0;
+  size_t begin = 0;
+  size_t end = 0;
+  CellMask touched = 0;  // only for Kind::cells
+};
 
-/// Yields the regular file `ino` with the bases of `indexes` loaded: valid together while the lock is held.
-/// Releases the lock on the way. Errors: not_found, is_directory, corrupt, io.
-Result<CachedInode*> load_bases(WorkingSet& set, SetLock& lock, Ino ino, std::span<const uint64_t> indexes,
+/// What the committed block gives to a change.
+struct Base {
+  std::optional<BlockRef> ref;  // nothing: a hole
+  Cells cells;                  // those that were asked for
+};
+using Bases = std::map<uint64_t, Base>;
+
+/// Reads what `changes` need of the committed blocks of the regular file `ino`: valid together while the lock is held.
+/// Releases the lock on the way. A change of which no commit could be carried out, because the map is damaged on the
+/// way to its block, is refused here. Errors: not_found, is_directory, invalid_argument, corrupt, io.
+Result<CachedInode*> load_bases(WorkingSet& set, SetLock& lock, Ino ino, std::span<const BlockChange> changes,
                                 Bases& bases);
 
-/// Reads the map's nodes on the way to blocks `first` and `last`, so that a change that no commit could carry out
-/// is refused here. Releases the lock on the way. Errors: corrupt, not_found (the inode), io.
-Result<> check_map(WorkingSet& set, SetLock& lock, Ino ino, uint64_t first, uint64_t last);
+/// What load_bases does, at once and with the mutex held all the time: for replay.
+Result<> load_base_locked(WorkingSet& set, CachedInode& inode, const BlockChange& change, Bases& bases);
 
-/// A block opened for a partial change: `block` holds its present bytes.
+/// A block opened for a change: `block` holds all the bytes that the change keeps. A change that covers the whole
+/// block needs no base.
 struct OpenBlock {
   PendingBlock& block;
-  size_t size_before;  // bytes that were pending, for WorkingSet::block_changed
-  size_t valid;        // bytes that the block holds now
+  size_t size_before;  // bytes that were in memory, for WorkingSet::block_changed
+  size_t length;       // of the block, before the change
 };
-OpenBlock open_block(WorkingSet& set, CachedInode& inode, uint64_t index, const Bases& bases);
+OpenBlock open_block(WorkingSet& set, CachedInode& inode, const BlockChange& change, const Bases& bases);
+
+/// Bytes that the block has now, of which load_bases read the base; 0: a hole.
+size_t present_length(const CachedInode& inode, uint64_t index, const Bases& bases);
 
 /// Sets the size, freeing or zero-extending; mtime and ctime become now. Releases the lock on the way;
 /// the inode is valid afterwards. Errors: as load_bases, too_large.

@@ -78,17 +78,25 @@ size_t block_length(const BlockRef& ref) {
   return length;
 }
 
-Result<std::shared_ptr<const Bytes>> load_block(Database& database, const ContentRecord& content, uint64_t index) {
-  ReadTxn txn = TRY(ReadTxn::begin(database.env()));
-  TxnNodeReader nodes(database, txn);
-  auto ref = TRY(find_block(content, index, nodes));
-  if (!ref.has_value()) return std::shared_ptr<const Bytes>();
-  if (ref->patches.empty()) {
-    if (auto cached = database.cache().data(ref->id)) return cached;
-  }
-  auto plain = std::make_shared<Bytes>(block_length(*ref));
-  TRY(read_block_cells(database, txn, content.id, index, *ref, 0, *plain));
-  return std::shared_ptr<const Bytes>(std::move(plain));
+Result<Cells> load_cells(Database& database, const ReadTxn& txn, const ContentId& content, uint64_t index,
+                         const BlockRef& ref, CellMask cells) {
+  Cells out = Cells::none_of(block_length(ref));
+  if (cells == 0) return out;
+  const auto cached = ref.patches.empty() ? database.cache().data(ref.id) : nullptr;
+  Bytes plain;
+  Result<> read;
+  for_each_run(cells, 0, out.length(), [&](size_t begin, size_t end) {
+    if (!read.ok()) return;
+    if (cached != nullptr) {
+      out.write(begin, ByteView(*cached).subspan(begin, end - begin));
+      return;
+    }
+    plain.resize(end - begin);
+    read = read_block_cells(database, txn, content, index, ref, begin, plain);
+    if (read.ok()) out.write(begin, plain);
+  });
+  TRY(std::move(read));
+  return out;
 }
 
 }  // namespace tain::store

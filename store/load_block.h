@@ -2,23 +2,22 @@
 // Committed blocks of a file with their patches, from the database or the cache.
 #pragma once
 
-#include <memory>
-
+#include "store/cells.h"
 #include "store/database.h"
 
 namespace tain::store {
 
 /// Decrypts bytes [begin, begin + out.size()) of the block `ref` at `index`; what it does not hold is zeros.
-/// `begin` is a multiple of kCellSize. Only the cells asked for are decrypted. Errors: as load_block.
+/// `begin` is a multiple of kCellSize. Only the cells asked for are decrypted. Takes no lock of the working set.
+/// Threads: any. Errors: not_found (a commit replaced the block meanwhile: take a newer map), corrupt, io.
 Result<> read_block_cells(Database& database, const ReadTxn& txn, const ContentId& content, uint64_t index,
                           const BlockRef& ref, size_t begin, ByteSpan out);
 
 /// Bytes of the block that its stored parts hold: up to here it may differ from zeros.
 size_t block_length(const BlockRef& ref);
 
-/// The block's plaintext up to its valid length; null for a hole. `content` is a copy of the inode's
-/// committed map. Takes no lock of the working set. Threads: any.
-/// Errors: not_found (a commit replaced the block meanwhile: take a newer map), corrupt, io.
-Result<std::shared_ptr<const Bytes>> load_block(Database& database, const ContentRecord& content, uint64_t index);
+/// Some cells of the block `ref` at `index`. Threads and errors as above.
+Result<Cells> load_cells(Database& database, const ReadTxn& txn, const ContentId& content, uint64_t index,
+                         const BlockRef& ref, CellMask cells);
 
 }  // namespace tain::store

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The working set's side of the journal: changes to a frame's payload, and back (docs/format.md §7).
-#include "store/load_block.h"
+#include "store/edit.h"
 #include "store/working_set.h"
 
 namespace tain::store {
@@ -16,9 +16,13 @@ enum class Item : uint8_t {
   hole = 7,
 };
 
-Writer& begin(Writer& w, Item item) { return w.u8(static_cast<uint8_t>(item)); }
+Writer& begin(Writer& w, Item item) {
+  return w.u8(static_cast<uint8_t>(item));
+}
 
-Error bad_item() { return Error(Code::corrupt, "journal frame has an impossible structure"); }
+Error bad_item() {
+  return Error(Code::corrupt, "journal frame has an impossible structure");
+}
 
 }  // namespace
 
@@ -43,26 +47,26 @@ Bytes WorkingSet::snapshot_frame() {
     if (inode.xattrs.has_value() && !is_framed(inode.xattrs_changed_at))
       begin(w, Item::xattrs).string32(encode_xattrs(ino, *inode.xattrs));
     for (auto& [index, block] : inode.blocks) {
-      const uint16_t pages = std::exchange(block.unjournaled, uint16_t{0});
-      if (pages == 0) continue;
+      CellMask cells = std::exchange(block.unjournaled, CellMask{0});
+      if (cells == 0) continue;
       if (block.data == nullptr) {
         begin(w, Item::hole).u64(raw(ino)).u64(index);
         continue;
       }
-      const Bytes& data = *block.data;
-      begin(w, Item::block).u64(raw(ino)).u64(index).u32(static_cast<uint32_t>(data.size())).u16(pages);
-      for (size_t page = 0; page * kCellSize < data.size(); ++page) {
-        if ((pages >> page & 1) == 0) continue;
-        const size_t start = page * kCellSize;
-        w.raw(ByteView(data).subspan(start, std::min<size_t>(kCellSize, data.size() - start)));
-      }
+      const size_t length = block.data->length();
+      cells &= block.data->present();
+      begin(w, Item::block).u64(raw(ino)).u64(index).u32(static_cast<uint32_t>(length)).u16(cells);
+      for (size_t cell = 0; cell * kCellSize < length; ++cell)
+        if ((cells >> cell & 1) != 0) w.raw(block.data->cell(cell));
     }
   }
   for (const DirentKey& key : std::exchange(unjournaled_dirents_, {})) {
     auto it = dirents_.find(key);
     if (it == dirents_.end() || is_framed(it->second.changed_at)) continue;
-    if (it->second.removed) begin(w, Item::dirent_removed).u64(key.first).u64(key.second);
-    else begin(w, Item::dirent).string32(encode_dirent(it->second.dirent));
+    if (it->second.removed)
+      begin(w, Item::dirent_removed).u64(key.first).u64(key.second);
+    else
+      begin(w, Item::dirent).string32(encode_dirent(it->second.dirent));
   }
   unjournaled_bytes_ = frozen_unjournaled_bytes_ = 0;
   framed_tick_ = tick_;
@@ -92,8 +96,10 @@ Result<> WorkingSet::replay_item(Reader& r) {
       const Ino ino{r.u64()};
       if (r.failed()) return bad_item();
       auto inode = find(ino);
-      if (inode.ok()) remove(**inode);
-      else if (!inode.is(Code::not_found)) return std::move(inode).error();
+      if (inode.ok())
+        remove(**inode);
+      else if (!inode.is(Code::not_found))
+        return std::move(inode).error();
       return {};
     }
     case Item::dirent: {
@@ -172,29 +178,28 @@ Result<> WorkingSet::replay_block(Reader& r) {
   const Ino ino{r.u64()};
   const uint64_t index = r.u64();
   const size_t length = r.u32();
-  const uint16_t pages = r.u16();
+  const CellMask cells = r.u16() & cells_touching(0, std::min<size_t>(length, kBlockSize));
   if (length > kBlockSize) r.fail();
   std::vector<std::pair<size_t, ByteView>> carried;  // offset in the block, bytes
-  bool complete = true;
-  for (size_t start = 0; start < length && !r.failed(); start += kCellSize) {
-    if ((pages >> (start / kCellSize) & 1) != 0) carried.emplace_back(start, r.raw(std::min(kCellSize, length - start)));
-    else complete = false;
-  }
+  for (size_t start = 0; start < length && !r.failed(); start += kCellSize)
+    if ((cells >> (start / kCellSize) & 1) != 0)
+      carried.emplace_back(start, r.raw(std::min(kCellSize, length - start)));
   if (r.failed()) return bad_item();
   CachedInode* inode = TRY(find(ino));
 
-  // Pages that the frame does not carry come from the committed block, if one still counts.
-  std::shared_ptr<const Bytes> base;
-  if (!complete && !inode->blocks.contains(index) && committed_visible(*inode, index))
-    base = TRY(load_block(database_, inode->record.content, index));
+  // Cells that the frame does not carry come from the committed block, if one still counts.
+  const BlockChange change{
+      .kind = BlockChange::Kind::cells, .index = index, .begin = 0, .end = length, .touched = cells};
+  Bases bases;
+  TRY(load_base_locked(*this, *inode, change, bases));
   touch(*inode, true);
-  PendingBlock& block = writable_block(*inode, index);
-  const size_t size_before = block.data->size();
-  if (base != nullptr) *block.data = *base;
-  block.data->resize(length);
-  for (const auto& [start, bytes] : carried)
-    std::copy(bytes.begin(), bytes.end(), block.data->begin() + static_cast<ptrdiff_t>(start));
-  block_changed(block, 0, length, size_before);
+  if (cells == 0 && length >= present_length(*inode, index, bases))
+    return {};  // nothing but zeros, which need no block
+  auto [block, size_before, length_before] = open_block(*this, *inode, change, bases);
+  block.data->cut(length);
+  block.data->grow(length);
+  for (const auto& [start, bytes] : carried) block.data->write(start, bytes);
+  block_changed(block, cells_touching(0, length), size_before);
   return {};
 }
 

@@ -18,7 +18,7 @@ namespace tain::store {
 inline constexpr uint32_t kBlockShift = 16;
 inline constexpr uint64_t kBlockSize = uint64_t{1} << kBlockShift;  // bytes of plaintext
 inline constexpr size_t kCellSize = 4096;  // bytes: unit of encryption within a block, and of dirty maps
-inline constexpr size_t kPatchesMax = 3;       // over one block; the next change rewrites it
+inline constexpr size_t kPatchesMax = 3;       // over one block; a change that would be one more rewrites it
 inline constexpr int kPatchCellsMax = 4;       // changes of more cells rewrite the block
 inline constexpr uint32_t kMapFanout = 128;  // references in a map node
 inline constexpr uint32_t kRootFanout = 16;  // references in an inode record

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/working_set.h"
 
+#include <bit>
 #include <chrono>
 
 #include "base/check.h"
@@ -12,6 +13,7 @@ namespace {
 // What a pending inode and directory entry count for, in bytes of memory, besides content.
 constexpr int64_t kInodeCost = 768;
 constexpr int64_t kDirentCost = 384;
+constexpr int64_t kBlockCost = 192;
 // What they add to a journal frame, about.
 constexpr uint64_t kInodeFrameCost = 320;
 constexpr uint64_t kDirentFrameCost = 128;
@@ -158,8 +160,7 @@ Result<Xattrs*> WorkingSet::xattrs(CachedInode& inode) {
 }
 
 void WorkingSet::remove(CachedInode& inode) {
-  for (const auto& [index, block] : inode.blocks)
-    if (block.data != nullptr) account(-as_signed(block.data->size()));
+  for (const auto& [index, block] : inode.blocks) account_dropped(block);
   inode.blocks.clear();
   inode.xattrs.reset();
   const bool seen_elsewhere = inode.in_database || is_framed(inode.created_at) || inode.created_at <= frozen_tick_;
@@ -195,7 +196,7 @@ Attr WorkingSet::attributes(const CachedInode& inode) const {
     // Pending blocks may lie over committed ones, so this is an upper bound until the next commit.
     uint64_t bytes = committed_visible(inode, 0) ? record.content.allocated : 0;
     for (const auto& [index, block] : inode.blocks)
-      if (block.data != nullptr) bytes += block.data->size();
+      if (block.data != nullptr) bytes += block.data->bytes().size();
     attr.blocks = (std::min(bytes, attr.size) + 511) / 512;
   } else if (record.is_symlink()) {
     attr.size = record.symlink.size();
@@ -323,39 +324,45 @@ Result<WorkingSet::Listing> WorkingSet::list(Ino directory, Cookie after, size_t
 
 // --- content --------------------------------------------------------------------------------------
 
+PendingBlock& WorkingSet::pending_block(CachedInode& inode, uint64_t index) {
+  auto [it, inserted] = inode.blocks.try_emplace(index);
+  if (inserted) account(kBlockCost);
+  return it->second;
+}
+
+void WorkingSet::account_dropped(const PendingBlock& block) {
+  account(-kBlockCost - (block.data != nullptr ? as_signed(block.data->bytes().size()) : 0));
+}
+
 PendingBlock& WorkingSet::writable_block(CachedInode& inode, uint64_t index) {
-  PendingBlock& block = inode.blocks[index];
+  PendingBlock& block = pending_block(inode, index);
   if (block.data == nullptr) {
-    block.data = std::make_shared<Bytes>();
+    block.data = std::make_shared<Cells>();
   } else if (block.data.use_count() > 1) {
-    block.data = std::make_shared<Bytes>(*block.data);  // the commit under way keeps the old bytes
+    block.data = std::make_shared<Cells>(*block.data);  // the commit under way keeps the old bytes
   }
   return block;
 }
 
-void WorkingSet::block_changed(PendingBlock& block, size_t begin, size_t end, size_t size_before) {
-  account(as_signed(block.data->size()) - as_signed(size_before));
+void WorkingSet::block_changed(PendingBlock& block, CellMask cells, size_t size_before) {
+  account(as_signed(block.data->bytes().size()) - as_signed(size_before));
   block.changed_at = tick_;
-  for (size_t page = begin / kCellSize; page * kCellSize < end; ++page) {
-    const auto bit = static_cast<uint16_t>(1u << page);
-    if ((block.unjournaled & bit) == 0) unjournaled_bytes_ += kCellSize;
-    block.unjournaled |= bit;
-    block.changed |= bit;
-  }
+  const auto fresh = static_cast<CellMask>(cells & ~block.unjournaled);
+  unjournaled_bytes_ += static_cast<size_t>(std::popcount(fresh)) * kCellSize;
+  block.unjournaled |= cells;
 }
 
 void WorkingSet::punch_block(CachedInode& inode, uint64_t index) {
-  PendingBlock& block = inode.blocks[index];
-  if (block.data != nullptr) account(-as_signed(block.data->size()));
+  PendingBlock& block = pending_block(inode, index);
+  if (block.data != nullptr) account(-as_signed(block.data->bytes().size()));
   block.data.reset();
-  block.based = false;
-  block.unjournaled = block.changed = 0xffff;
+  block.unjournaled = kAllCells;
   block.changed_at = tick_;
 }
 
 void WorkingSet::drop_blocks_from(CachedInode& inode, uint64_t index) {
   for (auto it = inode.blocks.lower_bound(index); it != inode.blocks.end(); it = inode.blocks.erase(it))
-    if (it->second.data != nullptr) account(-as_signed(it->second.data->size()));
+    account_dropped(it->second);
   inode.floor = std::min(inode.floor, index);
   inode.journal_floor = std::min(inode.journal_floor, index);
   inode.map_version = ++map_versions_;
@@ -399,7 +406,7 @@ Frozen WorkingSet::freeze() {
                       .blocks = {},
                       .xattrs = std::nullopt};
     file.blocks.reserve(inode.blocks.size());
-    for (const auto& [index, block] : inode.blocks) file.blocks.push_back({index, block.data, block.changed, block.based});
+    for (const auto& [index, block] : inode.blocks) file.blocks.push_back({index, block.data});
     if (!is_committed(inode.xattrs_changed_at)) file.xattrs = inode.xattrs;
     out.content_bytes_delta += as_signed(inode.record.content.size) - as_signed(inode.committed_size);
     out.files.push_back(std::move(file));
@@ -452,7 +459,7 @@ void WorkingSet::finish(Frozen frozen, const std::vector<CommittedMap>& maps) {
     for (const Frozen::Block& block : frozen.files[i].blocks) {
       auto pending = inode.blocks.find(block.index);
       if (pending == inode.blocks.end() || pending->second.changed_at > frozen.tick) continue;
-      if (pending->second.data != nullptr) account(-as_signed(pending->second.data->size()));
+      account_dropped(pending->second);
       inode.blocks.erase(pending);
     }
     if (inode.changed_at <= frozen.tick) make_clean(inode);

@@ -32,6 +32,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "store/cells.h"
 #include "store/database.h"
 #include "store/types.h"
 
@@ -39,10 +40,10 @@ namespace tain::store {
 
 /// A block that differs from the committed one.
 struct PendingBlock {
-  std::shared_ptr<Bytes> data;  // plaintext up to its valid length; the rest of the block is zeros. Null: a hole
-  uint16_t unjournaled = 0;     // bit i: cell i changed since the last frame
-  uint16_t changed = 0;         // bit i: cell i differs from the committed block
-  bool based = false;           // the other cells are those of the committed block: a patch may do
+  /// The cells that changed; those that are not here are the committed block's, which then counts and takes a
+  /// patch of these (has_room_for_patch). Null: a hole.
+  std::shared_ptr<Cells> data;
+  CellMask unjournaled = 0;  // changed since the last frame
   Tick changed_at = 0;
 };
 
@@ -81,9 +82,7 @@ struct PendingDirent {
 struct Frozen {
   struct Block {
     uint64_t index = 0;
-    std::shared_ptr<Bytes> data;  // null: a hole
-    uint16_t changed = 0;         // with `based`: the cells to write
-    bool based = false;
+    std::shared_ptr<Cells> data;  // null: a hole; not whole: a patch
   };
   struct File {
     Inode inode;
@@ -158,11 +157,11 @@ class WorkingSet {
   Result<Listing> list(Ino directory, Cookie after, size_t limit);
 
   // --- content ------------------------------------------------------------------------------------
-  /// The pending block at `index`, made writable: not shared with a commit under way. Makes an empty
+  /// The pending block at `index`, made writable: not shared with a commit under way. Makes a whole empty
   /// one if there is none; the caller has loaded the committed bytes if they matter.
   PendingBlock& writable_block(CachedInode& inode, uint64_t index);
-  /// Reports what writable_block's caller did: bytes [begin, end) of the block changed.
-  void block_changed(PendingBlock& block, size_t begin, size_t end, size_t size_before);
+  /// Reports what writable_block's caller did: `cells` changed; `size_before` bytes were in memory.
+  void block_changed(PendingBlock& block, CellMask cells, size_t size_before);
   /// Makes the block a hole.
   void punch_block(CachedInode& inode, uint64_t index);
   /// Every block from `index` on is gone.
@@ -238,6 +237,8 @@ class WorkingSet {
   void evict();
   void make_clean(CachedInode& inode);
   PendingDirent& set_dirent(Dirent dirent, bool removed);
+  PendingBlock& pending_block(CachedInode& inode, uint64_t index);
+  void account_dropped(const PendingBlock& block);
   Stamp next_stamp();
   Result<> replay_item(Reader& r);
   Result<CachedInode*> replay_inode(Reader& r);

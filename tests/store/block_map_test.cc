@@ -287,5 +287,23 @@ TEST_F(BlockMapTest, RandomChangesMatchAMapAndLeakNothing) {
   check();
 }
 
+TEST(PatchTest, APatchTakesThePlaceOfThoseItCovers) {
+  const auto patch = [](uint16_t cells, uint64_t number) {
+    return Patch{.cells = cells, .id = {1, number}, .nonce = {}, .tag = {}, .length = kCellSize};
+  };
+  BlockRef ref;
+  add_patch(ref, patch(0b0001, 1));
+  add_patch(ref, patch(0b0110, 2));
+  add_patch(ref, patch(0b1000, 3));
+  EXPECT_FALSE(has_room_for_patch(ref, 0b0010));  // covers none of them
+  EXPECT_TRUE(has_room_for_patch(ref, 0b0001));
+  EXPECT_TRUE(has_room_for_patch(ref, 0b1111));
+
+  add_patch(ref, patch(0b0111, 4));
+  ASSERT_EQ(ref.patches.size(), 2u);
+  EXPECT_EQ(ref.patches[0].id.number, 3u);
+  EXPECT_EQ(ref.patches[1].id.number, 4u);  // the newest is the last
+}
+
 }  // namespace
 }  // namespace tain::store

@@ -16,7 +16,9 @@ namespace {
 using Complaints = std::vector<std::string>;
 constexpr uint64_t kGiB = uint64_t{1} << 30;
 
-std::string zeros(size_t size) { return std::string(size, '\0'); }
+std::string zeros(size_t size) {
+  return std::string(size, '\0');
+}
 
 class ContentTest : public testing::Test {
  protected:
@@ -33,6 +35,23 @@ class ContentTest : public testing::Test {
     ASSERT_TRUE(result.ok()) << result.error().message();
   }
   uint64_t size() { return temp_.tree().getattr(file_)->size; }
+  /// Sizes of all stored values that belong to content, in cells, ascending. Reopens the vault.
+  std::vector<size_t> stored_block_sizes() {
+    std::vector<size_t> out;
+    EXPECT_TRUE(temp_.vault().close().ok());
+    temp_.close();
+    {
+      auto env = Env::open(temp_.directory() + "/data.mdb", {}).value();
+      ReadTxn txn = ReadTxn::begin(*env).value();
+      Cursor cursor = Cursor::open(txn, Table::blocks).value();
+      const uint8_t lowest = 0;
+      for (auto item = cursor.seek({&lowest, 1}).value(); item.has_value(); item = cursor.next().value())
+        out.push_back(item->value.size() / kCellSize);
+    }
+    std::sort(out.begin(), out.end());
+    temp_.reopen();
+    return out;
+  }
   void sync() { ASSERT_TRUE(temp_.vault().sync().ok()); }
 
   /// Runs `check` on the pending state, the committed one, and after reopening; then audits the store.
@@ -365,6 +384,50 @@ TEST_F(ContentTest, DamagedBlockIsReportedAndTheRestStaysReadable) {
   EXPECT_TRUE(content().read(file_, 0, whole).is(Code::corrupt));
   EXPECT_EQ(temp_.read(other), "fine");
   EXPECT_EQ(read(kBlockSize, 10), std::string(10, 'a')) << "only the damaged block is lost";
+
+  // A change of other cells needs nothing of the damaged one, in memory, in the journal and in the database.
+  const auto check = [&] {
+    EXPECT_EQ(read(kCellSize, kCellSize), std::string(kCellSize, 'b'));
+    EXPECT_TRUE(content().read(file_, 0, whole).is(Code::corrupt));
+  };
+  write(kCellSize, std::string(kCellSize, 'b'));
+  check();
+  ASSERT_TRUE(temp_.vault().fsync(file_).ok());
+  temp_.crash();
+  check();
+  sync();
+  check();
+  temp_.reopen();
+  check();
+  EXPECT_TRUE(content()
+                  .write(file_, kBlockSize / 2 - 10, as_bytes("part of the damaged cell"), Privileges::keep)
+                  .is(Code::corrupt));
+}
+
+/// Rewriting the same cells again and again, as a log's or a database's last page, never rewrites the block.
+TEST_F(ContentTest, ChangesOfTheSameCellsStayPatches) {
+  write(0, std::string(kBlockSize, 'a'));
+  sync();
+  for (int i = 0; i < 10; ++i) {
+    write(5 * kCellSize + 100, std::string(50, static_cast<char>('A' + i)));
+    sync();
+    EXPECT_EQ(stored_block_sizes(), (std::vector<size_t>{1, 16})) << i;
+  }
+  in_every_state([&] { EXPECT_EQ(read(5 * kCellSize + 99, 52), "a" + std::string(50, 'J') + "a"); });
+}
+
+/// Growing a patched block past a gap: the gap is zeros although no stored part has it.
+TEST_F(ContentTest, APatchBehindAGapInABlock) {
+  write(0, std::string(kCellSize + 100, 'a'));
+  sync();
+  write(9 * kCellSize + 5, "end");
+  in_every_state(
+      [&] { EXPECT_EQ(read(0, kBlockSize), std::string(kCellSize + 100, 'a') + zeros(8 * kCellSize - 95) + "end"); });
+  write(kCellSize + 98, "bb");
+  in_every_state([&] {
+    EXPECT_EQ(read(kCellSize + 97, 10), "abb" + zeros(7));
+    EXPECT_EQ(read(9 * kCellSize, 8), zeros(5) + "end");
+  });
 }
 
 }  // namespace

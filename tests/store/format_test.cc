@@ -245,8 +245,8 @@ TEST_F(FormatTest, JournalPayloadHasAllKindsOfItems) {
   set.touch_xattrs(file);
   set.touch(file, true);
   PendingBlock& block = set.writable_block(file, 0);
-  *block.data = {'h', 'e', 'l', 'l', 'o', '\n'};
-  set.block_changed(block, 0, 6, 0);
+  block.data->write(0, as_bytes("hello\n"));
+  set.block_changed(block, cells_touching(0, 6), 0);
   set.punch_block(file, 1);
   file.record.content.size = 6;
   set.remove_name(*set.find_name(kRootIno, "old").value());
