@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // tain mount: ask for the password here, then leave a process behind that serves the mount.
 //
-// The fork comes before the vault is opened, because LMDB forbids it afterwards. A pipe tells this process
-// how the mount went, in one line of JSON, so that it can say so and exit with the right status.
+// The forks come before the vault is opened, because LMDB forbids them afterwards: the supervisor, then the serving
+// process. A pipe tells this process how the mount went, in one line of JSON, so that it can say so and exit with the right status.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -28,6 +28,7 @@
 #include "fs/daemon.h"
 #include "fs/mount_table.h"
 #include "fs/mountpoint.h"
+#include "fs/supervisor.h"
 #include "store/vault.h"
 
 namespace tain::cli {
@@ -70,15 +71,20 @@ Result<> leave_terminal() {
   return {};
 }
 
+/// A caller's pipe must not stay open for as long as the mount lives, nor --pass-fd. `keep`: ascending.
+void close_all_but(std::initializer_list<int> keep) {
+  unsigned first = STDERR_FILENO + 1;
+  for (int fd : keep) {
+    const auto kept = static_cast<unsigned>(fd);
+    if (kept > first) ::close_range(first, kept - 1, 0);
+    first = kept + 1;
+  }
+  ::close_range(first, ~0u, 0);
+}
+
 /// The serving process, from fork to end.
-int serve(World& world, fs::DaemonOptions options, Secret password, UniqueFd report, pid_t parent) {
-  ::setsid();
-  // If the command is interrupted before the mount is usable, the mount is not wanted any more.
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (::getppid() != parent) return kExitInterrupted;
-  // A caller's pipe must not stay open for as long as the mount lives, nor --pass-fd.
-  ::close_range(STDERR_FILENO + 1, static_cast<unsigned>(report.get()) - 1, 0);
-  ::close_range(static_cast<unsigned>(report.get()) + 1, ~0u, 0);
+int serve(World& world, fs::DaemonOptions options, Secret password, UniqueFd report, fs::SupervisorLink supervisor) {
+  close_all_but({std::min(report.get(), supervisor.fd()), std::max(report.get(), supervisor.fd())});
   // Locks on memory are not inherited: make a locked copy and wipe the other one.
   Secret locked = password.clone();
   password = Secret();
@@ -89,11 +95,15 @@ int serve(World& world, fs::DaemonOptions options, Secret password, UniqueFd rep
     if (reported) ::syslog(LOG_WARNING, "%s", message.c_str());
     else warn(world, message);
   };
-  options.ready = [&]() -> Result<> {
+  options.supervisor = ::getppid();
+  options.ready = [&](const std::string& device) -> Result<> {
     ::prctl(PR_SET_PDEATHSIG, 0);
+    TRY(supervisor.mounted(device));
     TRY(leave_terminal());
     reported = true;
-    return send_report(UniqueFd(report.release()).get(), report_of({}));
+    json report_line = report_of({});
+    report_line["pid"] = ::getpid();
+    return send_report(UniqueFd(report.release()).get(), report_line);
   };
   auto outcome = fs::run_daemon(options, std::move(locked));
   if (outcome.ok()) return kExitOk;
@@ -102,7 +112,7 @@ int serve(World& world, fs::DaemonOptions options, Secret password, UniqueFd rep
   return exit_status(outcome.code());
 }
 
-/// Waits for the end of the serving process and returns its status. With `stop` it is told to end first: it has closed
+/// Waits for the end of the supervisor, which follows the serving process, and returns its exit status. With `stop` it is told to end first: it has closed
 /// the pipe without a word, and a mount that nobody could report must not stay.
 int reap(pid_t pid, bool stop) {
   int status = 0;
@@ -118,8 +128,8 @@ int reap(pid_t pid, bool stop) {
   return status;
 }
 
-/// Waits for the one line of the serving process. No line: it died.
-Result<> read_report(int fd, pid_t pid) {
+/// Waits for the one line of the serving process, and returns its pid. No line: it died. `supervisor`: our child.
+Result<pid_t> read_report(int fd, pid_t supervisor) {
   std::string text;
   std::array<char, 4096> buffer;
   while (text.size() < kReportMax && !text.ends_with('\n')) {
@@ -129,13 +139,14 @@ Result<> read_report(int fd, pid_t pid) {
     text.append(buffer.data(), static_cast<size_t>(n));
   }
   const json report = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (report.is_object() && report.value("ok", false)) return {};
-  const int status = reap(pid, /*stop=*/!report.is_object());
+  if (report.is_object() && report.value("ok", false)) return report.value("pid", supervisor);
+  const int status = reap(supervisor, /*stop=*/!report.is_object());
   if (report.is_object()) {
     return Error(static_cast<Code>(report.value("code", static_cast<int>(Code::io))), report.value("message", std::string()))
         .hint(report.value("hint", std::string()));
   }
-  const std::string how = WIFSIGNALED(status) ? "was killed by signal " + std::to_string(WTERMSIG(status)) : "ended early";
+  const int exit = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  const std::string how = exit > 128 ? "was killed by signal " + std::to_string(exit - 128) : "ended early";
   return Error(Code::fuse, "the process that should serve the mount " + how).hint("tain mount -f shows what it says");
 }
 
@@ -146,16 +157,20 @@ Result<> mount_in_background(World& world, const fs::DaemonOptions& options, Sec
   world.out.flush();
   world.err.flush();
   const pid_t parent = ::getpid();
-  const pid_t pid = ::fork();
-  if (pid < 0) return errno_error(errno, "fork");
-  if (pid == 0) {
+  const pid_t supervisor = ::fork();
+  if (supervisor < 0) return errno_error(errno, "fork");
+  if (supervisor == 0) {
     read_end.reset();
+    // If the command is interrupted before the mount is usable, the mount is not wanted any more.
+    const fs::Supervision supervision{.mountpoint = options.mountpoint, .command = parent, .forget_secrets = [&] { password = Secret(); }};
     // _exit: what the parent has registered for its end is not the child's business.
-    ::_exit(serve(world, options, std::move(password), std::move(write_end), parent));
+    ::_exit(fs::supervise(supervision, [&](fs::SupervisorLink link) {
+      return serve(world, options, std::move(password), std::move(write_end), std::move(link));
+    }));
   }
   write_end.reset();
   password = Secret();
-  TRY(read_report(read_end.get(), pid));
+  const pid_t pid = TRY(read_report(read_end.get(), supervisor));
 
   struct stat st {};
   if (::stat(options.mountpoint.c_str(), &st) != 0) {
@@ -167,7 +182,7 @@ Result<> mount_in_background(World& world, const fs::DaemonOptions& options, Sec
 
 Result<> mount_in_foreground(World& world, fs::DaemonOptions options, Secret password, bool as_json) {
   options.warn = [&world](const std::string& message) { warn(world, message); };
-  options.ready = [&]() -> Result<> {
+  options.ready = [&](const std::string&) -> Result<> {
     report_mounted(world, options, ::getpid(), as_json);
     return flush_output(world);
   };

@@ -76,6 +76,7 @@ json describe(const store::Vault& vault, const Session& session, const DaemonOpt
   const store::VaultStats stats = vault.stats();
   return {{"ok", true},
           {"pid", ::getpid()},
+          {"supervisor", options.supervisor},
           {"version", options.version},
           {"vault", info.directory},
           {"vault_id", to_hex(info.id.bytes)},
@@ -126,7 +127,7 @@ Result<> serve(Session& session, Mountpoint& mountpoint, const DaemonOptions& op
     options.warn(mountpoint.path() + " would accept clear text while it is not mounted: " + is_protected.error().message());
   }
   auto watch = TRY(SignalWatch::start(session));
-  TRY(options.ready());
+  TRY(options.ready(session.device()));
   return session.run();
 }
 

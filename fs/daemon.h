@@ -2,6 +2,8 @@
 // The life of a mount in the process that serves it: open, mount, serve, unmount, commit.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <string>
 #include <vector>
@@ -22,8 +24,9 @@ struct DaemonOptions {
   std::vector<std::string> fuse_options;
   /// Told about things a person should know, one line each. Threads: any.
   std::function<void(const std::string&)> warn;
-  /// Called once when the mount is there and is about to be served; a failure ends it again.
-  std::function<Result<>()> ready;
+  pid_t supervisor = 0;  // for "status": the process that cleans up after this one; 0: none
+  /// Called once with the mount's device ("MAJ-MIN") when it is there and about to be served; a failure ends it again.
+  std::function<Result<>(const std::string& device)> ready;
 };
 
 /// Opens the vault, mounts it and serves it until it is unmounted or SIGINT, SIGTERM or SIGHUP arrives. The password

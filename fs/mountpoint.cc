@@ -54,6 +54,21 @@ Result<> set_immutable(int fd, bool on) {
   return {};
 }
 
+/// The mount at `path`, and whether it is dead. The supervisor of a mount that has just died detaches it at any moment.
+struct MountThere {
+  std::optional<MountEntry> mount;
+  bool stale = false;
+};
+Result<MountThere> mount_there(const std::string& path) {
+  for (;;) {
+    MountThere out{.mount = find_mount_at(TRY(read_mount_table()), path)};
+    if (!out.mount) return out;
+    out.stale = is_stale(*out.mount);
+    const auto again = find_mount_at(TRY(read_mount_table()), path);
+    if (again && again->id == out.mount->id) return out;
+  }
+}
+
 bool is_immutable(int fd) {
   auto flags = get_flags(fd);
   return flags.ok() && (*flags & FS_IMMUTABLE_FL) != 0;
@@ -80,9 +95,9 @@ Result<> check_mountpoint(const std::string& path, const std::string& vault_dire
   if (is_within(vault_directory, path)) {
     return unusable("the vault lies inside the mountpoint " + path + " and would be covered by it").hint("choose a directory elsewhere");
   }
-  const auto table = TRY(read_mount_table());
-  if (auto mount = find_mount_at(table, path)) {
-    if (is_stale(*mount)) return {};
+  const auto [mount, stale] = TRY(mount_there(path));
+  if (mount) {
+    if (stale) return {};
     if (mount->is_vault()) {
       const Code code = mount->source == vault_directory ? Code::in_use : Code::mountpoint;
       return Error(code, "vault " + mount->source + " is already mounted at " + path).hint("tain unmount " + path);
@@ -126,8 +141,7 @@ bool has_immutable_attribute(const std::string& directory) {
 }
 
 Result<Mountpoint> Mountpoint::prepare(const std::string& path, const std::string& vault_directory) {
-  const auto table = TRY(read_mount_table());
-  if (auto mount = find_mount_at(table, path); mount && is_stale(*mount)) TRY(detach(path, Detach::lazily));
+  if (const auto [mount, stale] = TRY(mount_there(path)); stale) TRY(detach_dead(*mount));
   TRY(check_mountpoint(path, vault_directory));
 
   const bool created = ::mkdir(path.c_str(), 0700) == 0;

@@ -126,8 +126,15 @@ Result<> wait_until_gone(pid_t pid, int timeout_ms) {
       .hint("its last commit may be waiting for a slow disk; look again with: tain status");
 }
 
-/// What the process says of its last commit, and its end.
-Result<> wait_closed(ControlClient& daemon, const std::string& vault_directory) {
+/// The process that supervises the serving one; 0: none.
+Result<pid_t> supervisor_of(ControlClient& daemon) {
+  const auto status = TRY(daemon.request({{"op", "status"}}, kWaitMs));
+  const auto pid = status.value("supervisor", nlohmann::json());
+  return pid.is_number_integer() ? pid.get<pid_t>() : 0;
+}
+
+/// What the process says of its last commit, and its end and its supervisor's.
+Result<> wait_closed(ControlClient& daemon, pid_t supervisor, const std::string& vault_directory) {
   Result<> closed;
   if (auto event = daemon.next_line(kWaitMs); event.ok()) {
     closed = error_in_reply(*event);
@@ -136,6 +143,7 @@ Result<> wait_closed(ControlClient& daemon, const std::string& vault_directory) 
                  .hint("everything up to the unmount is stored; run tain status " + vault_directory);
   }
   TRY(wait_until_gone(daemon.pid(), kWaitMs));
+  if (supervisor > 0) TRY(wait_until_gone(supervisor, kWaitMs));
   if (!closed.ok()) return std::move(closed).error().with("the last commit failed");
   return {};
 }
@@ -162,6 +170,13 @@ Result<> detach(const std::string& mountpoint, Detach how) {
   return {};
 }
 
+Result<> detach_dead(const MountEntry& mount) {
+  auto detached = detach(mount.mountpoint, Detach::lazily);
+  if (detached.ok()) return {};
+  const auto there = find_mount_at(TRY(read_mount_table()), mount.mountpoint);
+  return there && there->id == mount.id ? detached : Result<>();
+}
+
 std::vector<MountUser> mount_users(const MountEntry& mount) {
   std::vector<MountUser> users;
   for (const std::string& name : list_directory("/proc")) {
@@ -176,11 +191,13 @@ std::vector<MountUser> mount_users(const MountEntry& mount) {
 }
 
 Result<> unmount_vault(const MountEntry& mount, const RuntimePaths& runtime) {
-  if (is_stale(mount)) return detach(mount.mountpoint, Detach::lazily);
+  if (is_stale(mount)) return detach_dead(mount);
 
   auto daemon = connect_to_daemon(mount, runtime, kWaitMs);
   const pid_t pid = daemon.ok() ? daemon->pid() : pid_in_lock(mount);
+  pid_t supervisor = 0;
   if (daemon.ok()) {
+    supervisor = TRY(supervisor_of(*daemon));
     // Before the point of no return: a vault that cannot be made durable stays mounted.
     auto synced = daemon->request({{"op", "sync"}}, kWaitMs);
     if (!synced.ok()) return std::move(synced).error().with(mount.mountpoint + " stays mounted: its changes could not be stored");
@@ -196,7 +213,7 @@ Result<> unmount_vault(const MountEntry& mount, const RuntimePaths& runtime) {
   }
 
   if (!daemon.ok()) return unconfirmed(mount, pid);
-  return wait_closed(*daemon, mount.source);
+  return wait_closed(*daemon, supervisor, mount.source);
 }
 
 Result<> stop_holder(const std::string& vault_directory, const store::Holder& holder, uid_t owner) {
@@ -206,9 +223,10 @@ Result<> stop_holder(const std::string& vault_directory, const store::Holder& ho
   if (holder.control_socket.empty()) return in_use;
   auto daemon = ControlClient::connect(holder.control_socket, owner);
   if (!daemon.ok() || daemon->pid() != static_cast<pid_t>(holder.pid)) return in_use;
+  const pid_t supervisor = TRY(supervisor_of(*daemon));
   TRY(daemon->request({{"op", "wait_closed"}}, kWaitMs));
   TRY(daemon->request({{"op", "stop"}}, kWaitMs));
-  return wait_closed(*daemon, vault_directory);
+  return wait_closed(*daemon, supervisor, vault_directory);
 }
 
 }  // namespace tain::fs

@@ -18,6 +18,9 @@ enum class Detach { plainly, lazily };
 /// Errors: busy (in use; never with lazily), not_permitted, fuse.
 Result<> detach(const std::string& mountpoint, Detach how);
 
+/// Takes a dead mount away, unless that has been done meanwhile, by its supervisor for one. Errors: as detach.
+Result<> detach_dead(const MountEntry& mount);
+
 /// A process that keeps a mount busy.
 struct MountUser {
   pid_t pid = 0;

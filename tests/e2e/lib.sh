@@ -64,9 +64,11 @@ first_pass() {
   if [[ $wanted == *user* ]]; then
     # Families run side by side and share the user: the last one to let go of the lock removes it.
     exec 9>"${TMPDIR:-/tmp}/tain-e2e-user.lock"
-    flock 9
-    id "$test_user" >/dev/null 2>&1 || useradd --no-create-home --shell /bin/bash "$test_user"
     flock -s 9
+    (
+      flock 8
+      id "$test_user" >/dev/null 2>&1 || useradd --no-create-home --shell /bin/bash "$test_user"
+    ) 8>"${TMPDIR:-/tmp}/tain-e2e-make-user.lock"
   fi
   for who in $wanted; do
     result=0

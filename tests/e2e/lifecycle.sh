@@ -158,18 +158,19 @@ same "$(cat "$MNT/inside")" inside "after refused unmounts"
 unmount_vault
 ok "unmount of a busy mount names the holders"
 
-# --- dead mounts ---
+# --- dead mounts: without the supervisor, which would detach them ---
+kill_both() { kill -9 "$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status")" "$1"; }
 mount_vault
 echo "synced" >"$MNT/synced"
 sync "$MNT/synced"
 pid=$(holder)
-kill -9 "$pid"
+kill_both "$pid"
 while ! gone "$pid"; do sleep 0.05; done
 mount_vault
 same "$(cat "$MNT/synced")" synced "after kill -9"
 ok "mount cleans up after a killed daemon"
 pid=$(holder)
-kill -9 "$pid"
+kill_both "$pid"
 while ! gone "$pid"; do sleep 0.05; done
 expect_exit 0 "$TAIN" unmount "$MNT"
 if mounted "$MNT"; then fail "a dead mount is still there"; fi
