@@ -19,6 +19,7 @@
 
 #include "cli/checks.h"
 #include "cli/commands.h"
+#include "cli/duration.h"
 #include "cli/exit.h"
 #include "cli/mount_options.h"
 #include "cli/password.h"
@@ -221,6 +222,7 @@ Result<> cmd_mount(World& world, const Arguments& arguments) {
   for (const std::string& list : arguments.values("options")) TRY(add_mount_options(list, flags));
   flags.read_only = flags.read_only || arguments.has("ro");
   flags.allow_other = flags.allow_other || arguments.has("allow-other");
+  if (const auto idle = arguments.value("idle")) flags.idle_s = TRY(parse_duration(*idle));
 
   fs::DaemonOptions options;
   const std::string& vault = arguments.positional()[0];
@@ -234,6 +236,7 @@ Result<> cmd_mount(World& world, const Arguments& arguments) {
   options.version = kVersion;
   options.read_only = flags.read_only;
   options.allow_other = flags.allow_other;
+  options.idle_s = flags.idle_s;
   options.fuse_options = flags.fuse_options;
 
   // All that can be known is checked before anybody types a password; the serving process checks again.

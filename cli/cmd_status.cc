@@ -36,7 +36,8 @@ Result<json> describe(const World& world, const Target& target) {
     out["unreachable"] = live.error().message();
     return out;
   }
-  for (const char* member : {"pid", "version", "mounted_at", "entries", "content_bytes", "store_bytes", "pending_bytes", "secrets_locked"}) {
+  for (const char* member : {"pid", "version", "mounted_at", "entries", "content_bytes", "store_bytes", "pending_bytes", "secrets_locked",
+                             "idle_timeout_s"}) {
     if (live->contains(member)) out[member] = (*live)[member];
   }
   return out;
@@ -58,6 +59,8 @@ void print_text(World& world, const json& status) {
     if (status.contains("pid")) where += ", process " + std::to_string(status["pid"].get<int64_t>());
     if (status["stale"].get<bool>()) where += ", dead (tain unmount cleans it)";
     line("state", where);
+    if (const int64_t idle = status.value("idle_timeout_s", int64_t{0}); idle > 0)
+      line("locks", "after " + std::to_string(idle) + " seconds without use");
   }
   if (status.contains("entries")) {
     line("content", std::to_string(status["entries"].get<uint64_t>()) + " entries, " + bytes_of(status, "content_bytes"));

@@ -17,12 +17,15 @@ std::string user_name(uid_t uid) {
   return user != nullptr ? user->pw_name : std::to_string(uid);
 }
 
-Result<> unmount_mounted(const World& world, const fs::MountEntry& mount) {
+Result<> unmount_mounted(World& world, const fs::MountEntry& mount, bool force) {
   if (world.uid != 0 && mount.owner != world.uid) {
     return Error(Code::not_permitted, mount.mountpoint + " is mounted by user " + user_name(mount.owner))
         .hint("only that user and root can unmount it");
   }
-  return fs::unmount_vault(mount, runtime_paths(world, mount.owner));
+  const auto cut_off = TRY(fs::unmount_vault(mount, runtime_paths(world, mount.owner), force ? fs::IfBusy::cut_off : fs::IfBusy::refuse));
+  for (const fs::MountUser& user : cut_off)
+    warn(world, user.name + " (" + std::to_string(user.pid) + ") was using " + printable(world, mount.mountpoint) + " and has been cut off");
+  return {};
 }
 
 /// There is no mount; a process may have the vault open all the same.
@@ -42,7 +45,7 @@ Result<> cmd_unmount(World& world, const Arguments& arguments) {
   const std::string& argument = arguments.positional()[0];
   const Target target = TRY(find_target(argument));
   if (target.mount) {
-    TRY(unmount_mounted(world, *target.mount));
+    TRY(unmount_mounted(world, *target.mount, arguments.has("force")));
   } else if (!arguments.has("release")) {
     return lock_unmounted(world, argument, target.vault_directory);
   }

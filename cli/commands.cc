@@ -79,19 +79,23 @@ const std::vector<Command>& commands() {
        "Returns as soon as the mount is usable. A missing mountpoint is made, and removed again after the unmount;\n"
        "an existing one must be empty. While the vault is not mounted, the mountpoint refuses writes, so that nothing\n"
        "lands there in clear; tain unmount --release takes that off.\n"
-       "Mount options: ro, rw, allow_other, allow_root, noatime, noexec, passfile=FILE (mount.tain only).\n"
+       "Mount options: ro, rw, allow_other, allow_root, noatime, noexec, idle=TIME, passfile=FILE (mount.tain only).\n"
        "nosuid and nodev are always on; what is meant for mount(8), systemd or a desktop is ignored.\n",
        join({{{"foreground", 'f', "", "stay in the foreground; Ctrl-C unmounts"},
               {"options", 'o', "OPTIONS", "mount options, separated by commas", true},
               {"ro", 0, "", "mount read-only"},
-              {"allow-other", 0, "", "let other users in, as far as the files' permissions go"}},
+              {"allow-other", 0, "", "let other users in, as far as the files' permissions go"},
+              {"idle", 0, "TIME", "unmount after that long without use, e.g. 15m; not while a file is open"}},
              password_options(),
              {kJson}}),
        cmd_mount},
       {"unmount", {"umount", "lock"}, "MOUNTPOINT|VAULT", 1, 1, "store everything, unmount, and wait until the keys are gone",
-       "A busy mount stays, and the programs that use it are named. --release also makes the bare mountpoint\n"
-       "writable again (see tain mount --help), so that it can be used for something else or removed.\n",
-       join({{{"release", 0, "", "take the write protection off the bare mountpoint"}}}), cmd_unmount},
+       "A busy mount stays, and the programs that use it are named; with --force it goes, and they lose what they\n"
+       "have not written yet. --release also makes the bare mountpoint writable again (see tain mount --help), so\n"
+       "that it can be used for something else or removed.\n",
+       join({{{"force", 0, "", "unmount although programs use it, and name those that were cut off"},
+              {"release", 0, "", "take the write protection off the bare mountpoint"}}}),
+       cmd_unmount},
       {"status", {}, "[VAULT|MOUNTPOINT]", 0, 1, "show the state of a vault, or of all that are mounted",
        "Needs no password. Of a vault that is not mounted, only what its header says is known.\n"
        "With --json: an object for one vault, an array of them without an argument.\n",

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "cli/arguments.h"
+#include "cli/duration.h"
 
 namespace tain::cli {
 namespace {
@@ -36,6 +37,7 @@ Result<> add_option(const std::string& option, MountFlags& flags) {
   if (option == "ro") flags.read_only = true;
   else if (option == "rw") flags.read_only = false;
   else if (option == "allow_other") flags.allow_other = true;
+  else if (starts_option("idle=")) flags.idle_s = TRY(parse_duration(std::string_view(option).substr(5)));
   else if (contains(kPassedOn, option)) flags.fuse_options.push_back(option);
   else if (!contains(kIgnored, option) && std::none_of(kIgnoredPrefixes.begin(), kIgnoredPrefixes.end(), starts_option)) {
     return Error(Code::usage, "unknown mount option " + option).hint("tain mount --help lists the options");

@@ -13,6 +13,7 @@ namespace tain::cli {
 struct MountFlags {
   bool read_only = false;
   bool allow_other = false;
+  int64_t idle_s = 0;  // 0: never
   std::vector<std::string> fuse_options;  // passed on as they are
 };
 

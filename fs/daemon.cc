@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "fs/control.h"
+#include "fs/idle.h"
 #include "fs/mountpoint.h"
 #include "fs/session.h"
 #include "store/vault.h"
@@ -84,6 +85,7 @@ json describe(const store::Vault& vault, const Session& session, const DaemonOpt
           {"device", session.device()},
           {"mounted_at", mounted_at_s},
           {"read_only", vault.read_only()},
+          {"idle_timeout_s", options.idle_s},
           {"cipher", store::suite_name(info.suite)},
           {"entries", stats.entries},
           {"content_bytes", stats.content_bytes},
@@ -122,11 +124,19 @@ Result<std::unique_ptr<ControlServer>> start_control(store::Vault& vault, Sessio
   return server;
 }
 
-Result<> serve(Session& session, Mountpoint& mountpoint, const DaemonOptions& options) {
+Result<> serve(store::Vault& vault, Session& session, Mountpoint& mountpoint, const DaemonOptions& options) {
   if (auto is_protected = mountpoint.protect(); !is_protected.ok()) {
     options.warn(mountpoint.path() + " would accept clear text while it is not mounted: " + is_protected.error().message());
   }
   auto watch = TRY(SignalWatch::start(session));
+  std::unique_ptr<IdleWatch> idle;
+  if (options.idle_s > 0) {
+    const auto report = [&](const std::string& message) { options.warn(options.mountpoint + ": " + message); };
+    idle = TRY(IdleWatch::start(session, {.mountpoint = options.mountpoint,
+                                          .limit_s = options.idle_s,
+                                          .sync = [&vault] { return vault.sync(); },
+                                          .report = report}));
+  }
   TRY(options.ready(session.device()));
   return session.run();
 }
@@ -162,7 +172,7 @@ Result<> run_daemon(const DaemonOptions& options, Secret password) {
   if (!control.ok()) {  // the mount works without
     options.warn("no control socket: " + control.error().message() + "; status and unmount will know less");
   }
-  Result<> outcome = serve(*session, mountpoint, options);
+  Result<> outcome = serve(*vault, *session, mountpoint, options);
   session->unmount();
   if (control.ok()) (*control)->stop();  // its handler uses the session and the vault
   session.reset();

@@ -21,6 +21,7 @@ struct DaemonOptions {
   std::string version;  // of the program, for "status"
   bool read_only = false;
   bool allow_other = false;
+  int64_t idle_s = 0;  // unmount after so many seconds without use; 0: never
   std::vector<std::string> fuse_options;
   /// Told about things a person should know, one line each. Threads: any.
   std::function<void(const std::string&)> warn;

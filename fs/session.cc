@@ -244,6 +244,20 @@ void Session::unmount() {
   impl_->unmount();
 }
 
+uint64_t Session::requests() const {
+  uint64_t sum = 0;
+  for (size_t op = 0; op < kOpCount; ++op) {
+    if (op == static_cast<size_t>(Op::forget) || op == static_cast<size_t>(Op::statfs)) continue;
+    sum += impl_->context.counts[op].load(std::memory_order_relaxed);
+  }
+  return sum;
+}
+
+void Session::forget_root_attributes() {
+  // A negative offset: attributes only. It fails when the mount is gone, and then nobody uses it.
+  static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session, FUSE_ROOT_ID, -1, 0));
+}
+
 std::vector<std::pair<std::string_view, uint64_t>> Session::op_counts() const {
   return fs::op_counts(impl_->context);
 }

@@ -42,6 +42,11 @@ class Session {
   void unmount();
   /// MountEntry::device() of the mount; empty when the mount table could not be read.
   const std::string& device() const;
+  /// Requests so far that say that somebody uses the mount: not those of the kernel on its own, nor statfs, which
+  /// desktops repeat. Threads: any.
+  uint64_t requests() const;
+  /// Makes the kernel ask for the root's attributes when it is next used. Not from within a request.
+  void forget_root_attributes();
   /// Requests answered so far, by kind. Threads: any.
   std::vector<std::pair<std::string_view, uint64_t>> op_counts() const;
 

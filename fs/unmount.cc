@@ -190,8 +190,12 @@ std::vector<MountUser> mount_users(const MountEntry& mount) {
   return users;
 }
 
-Result<> unmount_vault(const MountEntry& mount, const RuntimePaths& runtime) {
-  if (is_stale(mount)) return detach_dead(mount);
+Result<std::vector<MountUser>> unmount_vault(const MountEntry& mount, const RuntimePaths& runtime, IfBusy if_busy) {
+  std::vector<MountUser> cut_off;
+  if (is_stale(mount)) {
+    TRY(detach_dead(mount));
+    return cut_off;
+  }
 
   auto daemon = connect_to_daemon(mount, runtime, kWaitMs);
   const pid_t pid = daemon.ok() ? daemon->pid() : pid_in_lock(mount);
@@ -205,15 +209,20 @@ Result<> unmount_vault(const MountEntry& mount, const RuntimePaths& runtime) {
   }
 
   if (auto detached = detach(mount.mountpoint, Detach::plainly); !detached.ok()) {
-    if (detached.code() != Code::busy) return detached;
+    if (detached.code() != Code::busy) return std::move(detached).error();
     std::vector<MountUser> users = mount_users(mount);
     // The serving process keeps the covered directory open, which has the same path.
     std::erase_if(users, [&](const MountUser& user) { return user.pid == pid; });
-    return busy_error(mount, users);
+    if (if_busy == IfBusy::refuse) return busy_error(mount, users);
+    cut_off = std::move(users);
+    // It makes the kernel write dirty mapped pages first, and then detaches.
+    if (daemon.ok()) TRY(daemon->request({{"op", "stop"}}, kWaitMs));
+    else TRY(detach(mount.mountpoint, Detach::lazily));
   }
 
   if (!daemon.ok()) return unconfirmed(mount, pid);
-  return wait_closed(*daemon, supervisor, mount.source);
+  TRY(wait_closed(*daemon, supervisor, mount.source));
+  return cut_off;
 }
 
 Result<> stop_holder(const std::string& vault_directory, const store::Holder& holder, uid_t owner) {

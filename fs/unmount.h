@@ -32,12 +32,15 @@ struct MountUser {
 std::vector<MountUser> mount_users(const MountEntry& mount);
 inline constexpr size_t kMountUsersMax = 32;
 
+enum class IfBusy { refuse, cut_off };
+
 /// Asks the serving process to make everything durable, detaches the mount and waits until the process has
-/// ended. `runtime` leads to its control socket. A dead mount is just detached.
+/// ended. `runtime` leads to its control socket. A dead mount is just detached. Returns who used the mount and was cut
+/// off, as far as this user may see.
 /// Errors: busy (the message names the holders), what the daemon's sync or its last commit said (a failed
 /// sync leaves the mount as it is), io (the process did not end within a minute, or nobody could confirm the last
 /// commit; the mount is gone all the same).
-Result<> unmount_vault(const MountEntry& mount, const RuntimePaths& runtime);
+Result<std::vector<MountUser>> unmount_vault(const MountEntry& mount, const RuntimePaths& runtime, IfBusy if_busy);
 
 /// Locks a vault that a process still has open though its mount is gone: after a lazy unmount programs may go on
 /// using its files, and lose them now. `owner`: whose process it may be, besides root's.

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/idle.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/clock.h"
+#include "fs/mount_table.h"
+#include "fs/unmount.h"
+
+namespace tain::fs {
+namespace {
+
+constexpr int64_t kSecond_ns = 1'000'000'000;
+constexpr int64_t kIntervalMin_ns = kSecond_ns / 4;
+constexpr int64_t kIntervalMax_ns = 60 * kSecond_ns;
+
+}  // namespace
+
+bool IdleTimer::tick(uint64_t requests, int64_t now_ns) {
+  if (requests != requests_) {
+    requests_ = requests;
+    used_at_ns_ = now_ns;
+  }
+  return now_ns - used_at_ns_ >= limit_ns_;
+}
+
+int64_t IdleTimer::interval_ns() const { return std::clamp(limit_ns_ / 4, kIntervalMin_ns, kIntervalMax_ns); }
+
+Result<std::unique_ptr<IdleWatch>> IdleWatch::start(Session& session, Options options) {
+  auto watch = std::unique_ptr<IdleWatch>(new IdleWatch(session, std::move(options)));
+  watch->stop_ = UniqueFd(::eventfd(0, EFD_CLOEXEC));
+  if (!watch->stop_.valid()) return errno_error(errno, "watch for idleness");
+  watch->thread_ = std::thread([fds = watch.get()] { fds->run(); });
+  return watch;
+}
+
+IdleWatch::~IdleWatch() {
+  const uint64_t one = 1;
+  if (!thread_.joinable()) return;
+  while (::write(stop_.get(), &one, sizeof one) < 0 && errno == EINTR) {}
+  thread_.join();
+}
+
+void IdleWatch::run() {
+  IdleTimer timer(options_.limit_s * kSecond_ns, system_clock().monotonic_ns());
+  const auto interval_ms = static_cast<int>(timer.interval_ns() / 1'000'000);
+  pollfd polled{stop_.get(), POLLIN, 0};
+  for (;;) {
+    const int stopped = ::poll(&polled, 1, interval_ms);
+    if (stopped > 0) return;
+    if (timer.tick(session_.requests(), system_clock().monotonic_ns())) {
+      if (unmount()) return;
+      timer.in_use(system_clock().monotonic_ns());
+    }
+    session_.forget_root_attributes();
+  }
+}
+
+bool IdleWatch::unmount() {
+  const auto table = read_mount_table();
+  const auto mount = table.ok() ? find_mount_at(*table, options_.mountpoint) : std::nullopt;
+  if (!mount || mount->device() != session_.device()) return false;  // covered by another mount, or moved
+  if (auto synced = options_.sync(); !synced.ok()) {
+    options_.report("idle, but stays mounted: its changes could not be stored: " + synced.error().message());
+    return false;
+  }
+  const auto detached = detach(options_.mountpoint, Detach::plainly);
+  if (detached.ok()) {
+    options_.report("unmounted: idle for " + std::to_string(options_.limit_s) + " seconds");
+  } else if (!detached.is(Code::busy)) {
+    options_.report("idle, but cannot be unmounted: " + detached.error().message());
+  }
+  return detached.ok();
+}
+
+}  // namespace tain::fs

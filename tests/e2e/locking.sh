@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A vault locks itself when nobody uses it, and only then; unmount --force cuts programs off and says which.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+wait_for() {
+  local i
+  for i in $(seq 300); do
+    "$@" && return 0
+    sleep 0.1
+  done
+  return 1
+}
+not_mounted() { ! mounted "$MNT"; }
+# Still mounted after well over the idle limit of one second, while the command given is run again and again.
+stays() {
+  local i
+  for i in $(seq 15); do
+    sleep 0.2
+    "$@"
+    mounted "$MNT" || fail "locked while in use: $*"
+  done
+}
+
+new_vault
+expect_exit 2 "$TAIN" mount --idle soon --passfile "$PASSFILE" "$VAULT" "$MNT"
+output_has "duration"
+mount_vault --idle 1s
+pid=$(holder)
+
+# --- in use -------------------------------------------------------------------------------------------------------
+echo text >"$MNT/file"
+stays cat "$MNT/file" >/dev/null  # from the kernel's cache
+exec 5<"$MNT/file"
+stays true
+exec 5<&-
+ok "an open file keeps it open"
+mkdir "$MNT/folder"
+(cd "$MNT/folder" && exec sleep 60) &
+sleeper=$!
+stays true
+kill "$sleeper"
+wait "$sleeper" 2>/dev/null || true
+ok "so does a working directory"
+"$PY" - "$MNT/file" <<'END' &
+import mmap, sys, time
+with open(sys.argv[1], "r+b") as f:
+    m = mmap.mmap(f.fileno(), 0)
+time.sleep(60)
+END
+sleeper=$!
+stays true
+kill "$sleeper"
+wait "$sleeper" 2>/dev/null || true
+ok "so does a mapping of a closed file"
+
+# --- idle ---------------------------------------------------------------------------------------------------------
+echo "just before" >"$MNT/unsynced"
+wait_for not_mounted || fail "not locked although idle"
+wait_for gone "$pid" || fail "process $pid lives"
+if (echo clear >"$MNT/leak") 2>/dev/null; then fail "the bare mountpoint accepts clear text"; fi
+mount_vault -o idle=1h
+same "$(cat "$MNT/unsynced")" "just before" "after locking itself"
+expect_exit 0 "$TAIN" status --json "$MNT"
+output_has '"idle_timeout_s": ?3600'
+ok "an idle vault locks itself and loses nothing"
+
+# --- by force -----------------------------------------------------------------------------------------------------
+exec 5>"$MNT/held"
+echo "written before" >&5
+expect_exit 1 "$TAIN" unmount "$MNT"
+output_has "busy"
+pid=$(holder)
+expect_exit 0 "$TAIN" unmount --force "$MNT"
+output_has "bash \($$\) was using .* cut off"
+if mounted "$MNT"; then fail "still mounted after --force"; fi
+gone "$pid" || fail "unmount --force returned, but process $pid lives"
+if (echo "written after" >&5) 2>/dev/null; then fail "a file that was cut off still takes writes"; fi
+exec 5>&-
+mount_vault
+same "$(cat "$MNT/held")" "written before" "what was written before --force"
+expect_exit 0 "$TAIN" unmount --force "$MNT"
+ok "unmount --force names whom it cut off, and keeps what was written"
