@@ -172,6 +172,10 @@ Result<> Committer::commit() {
 
   std::vector<CommittedMap> maps;
   auto written = write(frozen, position, maps);
+  if (written.is(Code::no_space) && free_pages().ok()) {
+    maps.clear();
+    written = write(frozen, position, maps);
+  }
 
   std::lock_guard no_frame(journal_mutex_);
   std::lock_guard lock(set_.mutex());
@@ -188,6 +192,19 @@ Result<> Committer::commit() {
   set_.finish(std::move(frozen), maps);
   if (journal_.position() == position) journal_.restart();  // no frame since: all of them are in the database
   set_.commit_ended({});
+  return {};
+}
+
+/// On a full disk: what the last commit freed is not used by LMDB before the commit after the next, because the last
+/// state must survive a crash of the next commit. So make an empty one, for which the reserve is kept.
+Result<> Committer::free_pages() {
+  Batch batch = TRY(Batch::begin(set_.database(), state_));
+  State state = state_;  // with the journal's old position: its frames are still needed
+  ++state.commit_number;
+  fill_random(state.commit_id);
+  State stored = TRY(std::move(batch).commit(state));
+  std::lock_guard lock(state_mutex_);
+  state_ = std::move(stored);
   return {};
 }
 

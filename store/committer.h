@@ -47,6 +47,7 @@ class Committer {
     SealedBlock sealed;
   };
   Result<std::vector<BlockJob>> plan_blocks(const Frozen& frozen);
+  Result<> free_pages();
   Result<State> write(const Frozen& frozen, const JournalPosition& position, std::vector<CommittedMap>& maps);
   void run();
 

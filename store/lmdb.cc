@@ -29,7 +29,7 @@ constexpr uint64_t kMapSizeDefault = kSanitized ? uint64_t{64} << 30 : uint64_t{
 // Above this much disk space nobody needs to know how much there is.
 constexpr uint64_t kPlentyOfSpace = uint64_t{1} << 30;  // bytes
 // LMDB reports a write that the disk cut short as EIO. With less than this left, space is what was missing.
-constexpr uint64_t kNearlyFull = uint64_t{1} << 20;  // bytes
+constexpr uint64_t kNearlyFull = uint64_t{16} << 20;  // bytes: more than a commit of the last reserve writes at once
 
 constexpr const char* kTableNames[kTableCount + 1] = {nullptr,  "state",  "inodes", "dirents",
                                                       "xattrs", "blocks", "orphans"};

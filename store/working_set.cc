@@ -517,7 +517,16 @@ Result<> WorkingSet::check_space() {
 }
 
 Result<> WorkingSet::wait_for_room(std::unique_lock<std::mutex>& lock) {
-  TRY(check_space());
+  auto space = check_space();
+  if (!space.ok() && committer_running_ && tick_ > committed_tick_ && !commit_error_.has_value()) {
+    // What has been deleted frees its space when that is committed: commit now, and look again.
+    const Tick now = tick_;
+    commit_at_once_ = true;
+    work_.notify_all();
+    room_.wait(lock, [&] { return is_committed(now) || commit_error_.has_value() || !committer_running_; });
+    space = check_space();
+  }
+  TRY(std::move(space));
   while (committer_running_ && pending_bytes() > limits_.pending_max_bytes) {
     if (commit_error_.has_value()) return *commit_error_;
     work_.notify_all();
@@ -534,12 +543,13 @@ void WorkingSet::wait_for_commit(std::unique_lock<std::mutex>& lock) {
 void WorkingSet::wait_for_work(std::unique_lock<std::mutex>& lock, const bool& stop) {
   work_.wait(lock, [&] { return stop || tick_ > committed_tick_; });
   work_.wait_for(lock, kCommitDelay, [&] {
-    return stop || (pending_bytes() > limits_.pending_max_bytes / 2 && !commit_error_.has_value());
+    return stop || commit_at_once_ || (pending_bytes() > limits_.pending_max_bytes / 2 && !commit_error_.has_value());
   });
 }
 
 void WorkingSet::commit_ended(const Result<>& result) {
   commit_error_.reset();
+  commit_at_once_ = false;
   if (!result.ok()) commit_error_ = result.error();
   room_.notify_all();
 }

@@ -265,6 +265,7 @@ class WorkingSet {
   std::condition_variable work_, room_;
   std::optional<Error> commit_error_;
   bool committer_running_ = false;
+  bool commit_at_once_ = false;  // somebody waits for the space that the pending deletions free
   Result<> check_space();
   std::function<uint64_t()> space_probe_;
   uint64_t space_ = 0;              // as last probed
