@@ -327,8 +327,8 @@ const std::vector<NamedWorkload>& all_workloads() {
       {"overwrite in place", overwrite_in_place, 90, 1'100},
       {"mixed, with committer", mixed_with_committer, 120, 1'500},
       {"journal wraps", journal_wraps, 40, 500},
-      {"creation", creation, 40, 200},
-      {"password changes", password_changes, 30, 150},
+      {"creation", creation, 40, 150},
+      {"password changes", password_changes, 30, 60},
   };
   return all;
 }
