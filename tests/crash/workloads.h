@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What people and programs do to a vault, recorded: the raw material of the crash tests.
+#pragma once
+
+#include <functional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "tests/crash/scene.h"
+
+namespace tain::crash {
+
+/// Does its work in a new vault. `seed` decides what exactly.
+using Workload = std::function<Work(uint64_t seed)>;
+
+struct NamedWorkload {
+  const char* name;
+  Workload record;
+  size_t states_short, states_long;  // disks to open of one recording in the default run, and with TAIN_LONG
+};
+inline void PrintTo(const NamedWorkload& workload, std::ostream* out) {
+  *out << workload.name;
+}
+
+Work editor_saves(uint64_t seed);
+Work database_commits(uint64_t seed);
+Work untar(uint64_t seed);
+Work delete_tree(uint64_t seed);
+Work overwrite_in_place(uint64_t seed);
+/// Two threads work, two others call fsync, and the committer runs.
+Work mixed_with_committer(uint64_t seed);
+/// Operations and fsyncs in the middle of commits: frames that the commit does not have.
+Work frames_during_commits(uint64_t seed);
+/// Frames until the journal is full and starts again, twice.
+Work journal_wraps(uint64_t seed);
+/// Making a vault. Until create() has returned there may be none.
+Work creation(uint64_t seed);
+/// Some changes of the password: the last one that was acknowledged counts, and no older one.
+Work password_changes(uint64_t seed);
+
+const std::vector<NamedWorkload>& all_workloads();
+
+/// Operations of all kinds, chosen at random; so many of a hundred writes are fsynced, of operations synced.
+void random_operations(Lane& lane, uint64_t seed, size_t count, uint64_t fsync_percent, uint64_t sync_percent = 2);
+
+}  // namespace tain::crash
