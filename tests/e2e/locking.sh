@@ -5,8 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 wait_for() {
-  local i
-  for i in $(seq 300); do
+  for _ in $(seq 300); do
     "$@" && return 0
     sleep 0.1
   done
@@ -15,8 +14,7 @@ wait_for() {
 not_mounted() { ! mounted "$MNT"; }
 # Still mounted after well over the idle limit of one second, while the command given is run again and again.
 stays() {
-  local i
-  for i in $(seq 15); do
+  for _ in $(seq 15); do
     sleep 0.2
     "$@"
     mounted "$MNT" || fail "locked while in use: $*"

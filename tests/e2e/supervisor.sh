@@ -7,8 +7,7 @@
 parent() { sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status"; }
 # Waits until the condition holds; the rest of the test says that it does.
 wait_for() {
-  local i
-  for i in $(seq 200); do
+  for _ in $(seq 200); do
     "$@" && return 0
     sleep 0.05
   done
