@@ -240,13 +240,15 @@ TEST_F(DurabilityTest, FsyncNeverSucceedsFalselyWhenBothFlushesFail) {
 class FrameDuringCommitTest : public DurabilityTest {
  protected:
   /// Commits, and in the middle of it runs `change` and fsync; `fail` makes the commit fail then.
-  Result<> commit_with(const std::function<void()>& change, bool fail) {
+  enum class Flushes { work, fail, fail_once };
+  Result<> commit_with(const std::function<void()>& change, Flushes flushes) {
     std::atomic<bool> entered{false};
     FlushHook hook([&](const std::string& path) {
-      if (!is_database(path) || entered.exchange(true)) return 0;
+      if (!is_database(path)) return 0;
+      if (entered.exchange(true)) return flushes == Flushes::fail ? ENOSPC : 0;
       // This is the committer's thread, without any lock: as good as another one.
       change();
-      return fail ? ENOSPC : 0;
+      return flushes == Flushes::work ? 0 : ENOSPC;
     });
     auto committed = temp_.vault().sync();
     EXPECT_TRUE(entered);
@@ -264,7 +266,7 @@ TEST_F(FrameDuringCommitTest, BothSurviveACrash) {
     ASSERT_TRUE(temp_.tree().setattr(b, {.mode = {}, .size = 1}).ok());
     temp_.make_file(kRootIno, "c");
     ASSERT_TRUE(fsync(a).ok());
-  }, false);
+  }, Flushes::work);
   ASSERT_TRUE(committed.ok());
   const uint64_t written = frames();
 
@@ -282,9 +284,26 @@ TEST_F(FrameDuringCommitTest, FrameSurvivesTheFailureOfTheCommit) {
   auto committed = commit_with([&] {
     temp_.write(a, 70'000, "AAA");
     ASSERT_TRUE(fsync(a).ok());
-  }, true);
+  }, Flushes::fail);
   ASSERT_FALSE(committed.ok());
   EXPECT_EQ(temp_.read(a, 69'999, 5), "aAAAa");
+
+  crash_and_audit();
+
+  EXPECT_EQ(temp_.read(a).size(), 100'000u);
+  EXPECT_EQ(temp_.read(a, 69'999, 5), "aAAAa");
+}
+
+TEST_F(FrameDuringCommitTest, ACommitOnAFullDiskIsTriedAgainAfterAnEmptyOne) {
+  const Ino a = temp_.make_file(kRootIno, "a");
+  temp_.write(a, 0, std::string(100'000, 'a'));
+  const uint64_t commits = temp_.vault().stats().commits;
+  auto committed = commit_with([&] {
+    temp_.write(a, 70'000, "AAA");
+    ASSERT_TRUE(fsync(a).ok());
+  }, Flushes::fail_once);
+  ASSERT_TRUE(committed.ok());
+  EXPECT_EQ(temp_.vault().stats().commits, commits + 2);
 
   crash_and_audit();
 
@@ -301,7 +320,7 @@ TEST_F(FrameDuringCommitTest, RemovalsDuringTheCommit) {
     ASSERT_TRUE(temp_.tree().reap(a).ok());
     ASSERT_TRUE(temp_.tree().rename(kRootIno, "b", kRootIno, "c", RenameMode::replace).ok());
     ASSERT_TRUE(fsync(kRootIno).ok());
-  }, false);
+  }, Flushes::work);
   ASSERT_TRUE(committed.ok());
   crash_and_audit();
   EXPECT_EQ(lookup("a"), Ino{});
@@ -316,7 +335,7 @@ TEST_F(FrameDuringCommitTest, TruncationDuringTheCommitIsNotUndoneByIt) {
   auto committed = commit_with([&] {
     ASSERT_TRUE(temp_.tree().setattr(a, {.mode = {}, .size = 0}).ok());
     temp_.write(a, 100'000, "b");
-  }, false);
+  }, Flushes::work);
   ASSERT_TRUE(committed.ok());
   EXPECT_EQ(temp_.read(a), std::string(100'000, '\0') + "b");
   ASSERT_TRUE(temp_.vault().sync().ok());
