@@ -7,8 +7,9 @@
 build_packages=(g++ cmake ninja-build pkg-config libfuse3-dev fuse3 libsodium-dev liblmdb-dev libxxhash-dev
   nlohmann-json3-dev)
 
-is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q '^install ok installed'; }
-is_available() { apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'; }
+# No grep -q: it leaves early, and then `set -o pipefail` counts the writer's broken pipe as "no".
+is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep '^install ok installed' >/dev/null; }
+is_available() { apt-cache policy "$1" 2>/dev/null | grep '^  Candidate: [^(]' >/dev/null; }
 
 # pkg-config is a virtual name where pkgconf has replaced it.
 is_there() { is_installed "$1" || { [ "$1" = pkg-config ] && command -v pkg-config >/dev/null; }; }
