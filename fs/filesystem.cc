@@ -297,8 +297,10 @@ Result<struct statvfs> Filesystem::statfs() {
   out.f_bsize = kStatfsBlock;
   out.f_frsize = kStatfsBlock;
   out.f_blocks = blocks(disk.f_blocks);
-  out.f_bfree = blocks(disk.f_bfree);
-  out.f_bavail = blocks(disk.f_bavail);
+  // What can be written here: free pages of the store count, and what is pending no more.
+  const uint64_t room = vault_.room_bytes() / unit;
+  out.f_bavail = blocks(room);
+  out.f_bfree = blocks(std::min<uint64_t>(disk.f_blocks, disk.f_bfree - disk.f_bavail + room));
   out.f_files = kInodesReported;
   out.f_ffree = kInodesReported - entries;
   out.f_favail = out.f_ffree;

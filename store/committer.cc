@@ -171,10 +171,10 @@ Result<> Committer::commit() {
   }
 
   std::vector<CommittedMap> maps;
-  auto written = write(frozen, position, maps);
+  auto written = write(frozen, position, BlockOrder::as_written, maps);
   if (written.is(Code::no_space) && free_pages().ok()) {
     maps.clear();
-    written = write(frozen, position, maps);
+    written = write(frozen, position, BlockOrder::longest_first, maps);
   }
 
   std::lock_guard no_frame(journal_mutex_);
@@ -218,7 +218,7 @@ Result<std::vector<Committer::BlockJob>> Committer::plan_blocks(const Frozen& fr
     const Frozen::File& file = frozen.files[f];
     for (const Frozen::Block& block : file.blocks) {
       if (block.data == nullptr || (block.data->whole() && block.data->bytes().empty())) continue;
-      BlockJob job{.file = f, .index = block.index, .plain = block.data.get(), .id = {set_.writer(), ++block_number_}};
+      BlockJob job{.file = f, .index = block.index, .plain = block.data.get()};
       if (!block.data->whole()) {
         // A change is only kept as cells while the block takes a patch of them, and each commit since then has
         // laid a patch that this one covers: there is room.
@@ -232,11 +232,20 @@ Result<std::vector<Committer::BlockJob>> Committer::plan_blocks(const Frozen& fr
   return jobs;
 }
 
-Result<State> Committer::write(const Frozen& frozen, const JournalPosition& position, std::vector<CommittedMap>& maps) {
+Result<State> Committer::write(const Frozen& frozen, const JournalPosition& position, BlockOrder block_order,
+                               std::vector<CommittedMap>& maps) {
   Database& database = set_.database();
 
   // Seal the blocks first: LMDB has one writer, and its transaction should be short.
   std::vector<BlockJob> jobs = TRY(plan_blocks(frozen));
+  std::vector<BlockJob*> in_order;
+  for (BlockJob& job : jobs) in_order.push_back(&job);
+  if (block_order == BlockOrder::longest_first) {
+    const auto length = [](const BlockJob* job) { return pages_in_a_row(block_value_size(job->plain->bytes().size())); };
+    std::stable_sort(in_order.begin(), in_order.end(),
+                     [&](const BlockJob* a, const BlockJob* b) { return length(a) > length(b); });
+  }
+  for (BlockJob* job : in_order) job->id = {set_.writer(), ++block_number_};  // they are put in the order of their keys
   uint64_t bytes = 0;
   for (const BlockJob& job : jobs) bytes += job.plain->bytes().size();
   parallel(jobs.size(), bytes, [&](size_t i) {
@@ -250,14 +259,16 @@ Result<State> Committer::write(const Frozen& frozen, const JournalPosition& posi
   ReadTxn committed = TRY(ReadTxn::begin(database.env()));
   CommitMapWriter map_writer(database, committed, suite_, set_.writer(), block_number_);
 
+  for (BlockJob* job : in_order) {
+    TRY(batch.put_block(job->id, job->sealed.value));
+    job->sealed.value = {};
+  }
   auto job = jobs.begin();
   for (size_t f = 0; f < frozen.files.size(); ++f) {
     const Frozen::File& file = frozen.files[f];
     MapChanges changes{.floor = file.floor, .blocks = {}};
     for (const Frozen::Block& block : file.blocks) changes.blocks.emplace(block.index, std::nullopt);
     for (; job != jobs.end() && job->file == f; ++job) {
-      TRY(batch.put_block(job->id, job->sealed.value));
-      job->sealed.value = {};
       if (job->base.has_value()) {
         const BlockRef& ref = job->sealed.ref;
         add_patch(*job->base, {job->plain->present(), ref.id, ref.nonce, ref.tag, ref.length});

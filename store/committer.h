@@ -48,7 +48,10 @@ class Committer {
   };
   Result<std::vector<BlockJob>> plan_blocks(const Frozen& frozen);
   Result<> free_pages();
-  Result<State> write(const Frozen& frozen, const JournalPosition& position, std::vector<CommittedMap>& maps);
+  /// On a full disk the longest values come first: there are fewest rows of free pages for them (SpaceNeed::fits).
+  enum class BlockOrder { as_written, longest_first };
+  Result<State> write(const Frozen& frozen, const JournalPosition& position, BlockOrder block_order,
+                      std::vector<CommittedMap>& maps);
   void run();
 
   WorkingSet& set_;

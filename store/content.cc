@@ -136,7 +136,7 @@ Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges priv
     return Error(Code::too_large, "write past the largest file size");
   const uint64_t end = offset + data.size();
   auto lock = set_.lock();
-  TRY(set_.wait_for_room(lock));
+  TRY(set_.wait_for_room(lock, Growth::of_content(data.size())));
   if (data.empty()) return {};
 
   Bases bases;
@@ -165,7 +165,7 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
   const uint64_t end = offset + length;
   const uint64_t first_whole = (offset + kBlockSize - 1) / kBlockSize;
   auto lock = set_.lock();
-  TRY(set_.wait_for_room(lock));
+  set_.wait_to_free(lock);
 
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     // Which whole blocks exist below the range is asked of the committed map, without the lock.

@@ -5,7 +5,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 namespace tain::store {
 namespace {
@@ -27,7 +29,9 @@ constexpr bool kSanitized = false;
 constexpr uint64_t kMapSizeDefault = kSanitized ? uint64_t{64} << 30 : uint64_t{1} << 40;
 
 // Above this much disk space nobody needs to know how much there is.
-constexpr uint64_t kPlentyOfSpace = uint64_t{1} << 30;  // bytes
+constexpr uint64_t kPlentyOfSpace = uint64_t{1} << 30;      // bytes
+constexpr uint64_t kFreePagesListed = uint64_t{1} << 18;    // 1 GiB: as much again
+constexpr uint64_t kFileSystemReserve = uint64_t{1} << 18;  // bytes for its own records of the file
 // LMDB reports a write that the disk cut short as EIO. With less than this left, space is what was missing.
 constexpr uint64_t kNearlyFull = uint64_t{16} << 20;  // bytes: more than a commit of the last reserve writes at once
 
@@ -64,6 +68,17 @@ Result<std::optional<ByteView>> get_value(MDB_txn* txn, MDB_dbi dbi, ByteView ke
   return std::optional<ByteView>(view(v));
 }
 
+// The free list (LMDB's table 0) holds, for each transaction, a count and that many page numbers.
+uint64_t word(const MDB_val& value, size_t i) {
+  uint64_t out = 0;
+  std::memcpy(&out, static_cast<const uint8_t*>(value.mv_data) + i * sizeof out, sizeof out);
+  return out;
+}
+uint64_t listed_pages(const MDB_val& value) {
+  const size_t words = value.mv_size / sizeof(uint64_t);
+  return words == 0 ? 0 : std::min<uint64_t>(word(value, 0), words - 1);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Env>> Env::open(const std::string& path, const Options& options) {
@@ -76,8 +91,8 @@ Result<std::unique_ptr<Env>> Env::open(const std::string& path, const Options& o
   std::unique_ptr<Env> out(new Env());
   out->path_ = path;
   if (int rc = mdb_env_create(&out->env_); rc != 0) return lmdb_error(rc, "open database");
-  uint64_t map_size = options.map_size_bytes != 0 ? options.map_size_bytes : kMapSizeDefault;
-  if (exists && static_cast<uint64_t>(st.st_size) * 4 > map_size) map_size = static_cast<uint64_t>(st.st_size) * 4;
+  uint64_t map_size = options.map_size_bytes;
+  if (map_size == 0) map_size = std::max(kMapSizeDefault, static_cast<uint64_t>(exists ? st.st_size : 0) * 4);
   mdb_env_set_mapsize(out->env_, map_size);
   mdb_env_set_maxdbs(out->env_, kTableCount);
   if (int rc = mdb_env_open(out->env_, path.c_str(), MDB_NOSUBDIR | MDB_NOTLS, 0600); rc != 0)
@@ -127,27 +142,70 @@ uint64_t Env::used_bytes() const {
   return (uint64_t{info.me_last_pgno} + 1) * stat.ms_psize;
 }
 
-uint64_t Env::free_bytes() {
+/// Pages that the file can grow by: what the disk has, what a failed commit left behind the last page, and all that
+/// within the map.
+uint64_t Env::pages_beyond_end() const {
+  MDB_envinfo info{};
+  MDB_stat stat{};
+  mdb_env_info(env_, &info);
+  mdb_env_stat(env_, &stat);
+  const uint64_t pages = uint64_t{info.me_last_pgno} + 1;
+  const uint64_t mapped = info.me_mapsize / stat.ms_psize;
+  const uint64_t room = mapped > pages ? mapped - pages : 0;
   struct statvfs disk {};
-  if (::statvfs(path_.c_str(), &disk) != 0) return kPlentyOfSpace;  // the commit itself will tell
+  struct stat file {};
+  if (::statvfs(path_.c_str(), &disk) != 0 || ::stat(path_.c_str(), &file) != 0) return room;  // the commit will tell
+  // Holes of the file are still to be paid for, and the file system itself needs some blocks.
   const uint64_t available = uint64_t{disk.f_bavail} * disk.f_frsize;
-  if (available >= kPlentyOfSpace) return available;
-  // The free list (LMDB's table 0) holds, for each transaction, a count and that many page numbers.
-  auto txn = ReadTxn::begin(*this);
-  MDB_cursor* cursor = nullptr;
-  if (!txn.ok() || mdb_cursor_open(txn->txn_, 0, &cursor) != 0) return available;
+  const uint64_t usable = available - std::min(available, kFileSystemReserve + std::min(available / 64, kFileSystemReserve * 64));
+  const uint64_t present = static_cast<uint64_t>(file.st_blocks) * 512;
+  const uint64_t end = usable + std::min(present, static_cast<uint64_t>(file.st_size));
+  return std::min(room, end / stat.ms_psize > pages ? end / stat.ms_psize - pages : 0);
+}
+
+uint64_t Env::free_bytes() {
   MDB_stat stat{};
   mdb_env_stat(env_, &stat);
-  uint64_t pages = 0;
+  uint64_t pages = pages_beyond_end();
+  auto txn = ReadTxn::begin(*this);
+  MDB_cursor* cursor = nullptr;
+  if (!txn.ok() || mdb_cursor_open(txn->txn_, 0, &cursor) != 0) return pages * stat.ms_psize;
   MDB_val key{};
   MDB_val value{};
-  while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
-    size_t count = 0;
-    if (value.mv_size >= sizeof count) std::memcpy(&count, value.mv_data, sizeof count);
-    pages += count;
+  while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) pages += listed_pages(value);
+  mdb_cursor_close(cursor);
+  return pages * stat.ms_psize;
+}
+
+FreeSpace Env::free_space() {
+  FreeSpace out{.runs = {}, .beyond = pages_beyond_end(), .tree_pages = 0};
+  auto txn = ReadTxn::begin(*this);
+  if (!txn.ok()) return out;
+  MDB_stat stat{};
+  for (Table table : kTables) {
+    if (mdb_stat(txn->txn_, dbi_[static_cast<size_t>(table)], &stat) == 0)
+      out.tree_pages += stat.ms_branch_pages + stat.ms_leaf_pages;
+  }
+  if (out.beyond >= kPlentyOfSpace / stat.ms_psize) return out;
+
+  MDB_cursor* cursor = nullptr;
+  if (mdb_cursor_open(txn->txn_, 0, &cursor) != 0) return out;
+  std::vector<uint64_t> free;
+  MDB_val key{};
+  MDB_val value{};
+  while (free.size() < kFreePagesListed && mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+    const uint64_t count = listed_pages(value);
+    for (uint64_t i = 1; i <= count; ++i) free.push_back(word(value, i));
   }
   mdb_cursor_close(cursor);
-  return available + pages * stat.ms_psize;
+  std::sort(free.begin(), free.end());
+  for (uint64_t page : free) {
+    if (!out.runs.empty() && out.runs.back().first + out.runs.back().count == page)
+      ++out.runs.back().count;
+    else
+      out.runs.push_back({page, 1});
+  }
+  return out;
 }
 
 std::string Env::version() { return mdb_version(nullptr, nullptr, nullptr); }

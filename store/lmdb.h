@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "store/cipher.h"
+#include "store/space.h"
 
 namespace tain::store {
 
@@ -41,8 +42,11 @@ class Env {
 
   /// Bytes of the file that hold pages, free ones included.
   uint64_t used_bytes() const;
-  /// Bytes that commits can still write: what the disk has to give and what the file has in free pages.
-  /// Counts the free pages only when the disk is nearly full. Threads: any.
+  /// What commits can still write: what the disk has to give and the free pages of the file. Those that the last
+  /// commit freed are among them, although LMDB takes them only after the next. Lists the file's pages only when
+  /// the disk is nearly full. Threads: any.
+  FreeSpace free_space();
+  /// The same in bytes, always counted. Threads: any.
   uint64_t free_bytes();
   /// LMDB's version text.
   static std::string version();
@@ -52,6 +56,7 @@ class Env {
   friend class Cursor;
   friend class WriteTxn;
   Env() = default;
+  uint64_t pages_beyond_end() const;
 
   MDB_env* env_ = nullptr;
   std::string path_;

@@ -106,9 +106,14 @@ Result<Attr> Tree::setattr(Ino ino, const AttrChange& change) {
   auto lock = set_.lock();
   CachedInode* inode = nullptr;
   if (change.size.has_value()) {
-    TRY(set_.wait_for_room(lock));
+    // Only a file that gets longer takes space for good.
+    if (*change.size > TRY(set_.find(ino))->record.content.size)
+      TRY(set_.wait_for_room(lock, Growth::of_content(kBlockSize)));
+    else
+      set_.wait_to_free(lock);
     inode = TRY(set_size(set_, lock, ino, *change.size));
   } else {
+    set_.wait_to_free(lock);
     inode = TRY(set_.find(ino));
   }
   Inode& record = inode->record;
@@ -140,7 +145,7 @@ Result<Attr> Tree::make(Ino directory, std::string_view name, const NewInode& op
   TRY(check_name(name));
   if (options.symlink.size() > kSymlinkMax) return Error(Code::name_too_long, "a link's target has at most 4095 bytes");
   auto lock = set_.lock();
-  TRY(set_.wait_for_room(lock));
+  TRY(set_.wait_for_room(lock, {.values = 1}));
   CachedInode* parent = TRY(find_live_directory(set_, directory));
   if (TRY(set_.find_name(directory, name)).has_value()) return name_taken();
   const bool is_directory = S_ISDIR(options.mode);
@@ -188,6 +193,7 @@ Result<Attr> Tree::link(Ino ino, Ino directory, std::string_view name) {
 Result<Unlinked> Tree::unlink(Ino directory, std::string_view name) {
   TRY(check_name(name));
   auto lock = set_.lock();
+  set_.wait_to_free(lock);
   CachedInode* parent = TRY(find_directory(set_, directory));
   auto dirent = TRY(set_.find_name(directory, name));
   if (!dirent.has_value()) return no_such_name();
@@ -208,6 +214,7 @@ Result<Unlinked> Tree::unlink(Ino directory, std::string_view name) {
 Result<Unlinked> Tree::rmdir(Ino directory, std::string_view name) {
   TRY(check_name(name));
   auto lock = set_.lock();
+  set_.wait_to_free(lock);
   CachedInode* parent = TRY(find_directory(set_, directory));
   auto dirent = TRY(set_.find_name(directory, name));
   if (!dirent.has_value()) return no_such_name();
@@ -224,6 +231,7 @@ Result<Unlinked> Tree::rmdir(Ino directory, std::string_view name) {
 
 Result<> Tree::reap(Ino ino) {
   auto lock = set_.lock();
+  set_.wait_to_free(lock);
   auto inode = set_.find(ino);
   if (inode.is(Code::not_found)) return {};
   if (!inode.ok()) return std::move(inode).error();
@@ -371,7 +379,7 @@ Result<> Tree::set_xattr(Ino ino, const std::string& name, ByteView value, Xattr
     return Error(Code::out_of_range, "attribute names have 1 to 255 bytes");
   if (value.size() > kXattrValueMax) return Error(Code::too_big, "attribute values have at most 65536 bytes");
   auto lock = set_.lock();
-  TRY(set_.wait_for_room(lock));
+  TRY(set_.wait_for_room(lock, {.values = 2}));
   CachedInode* inode = TRY(set_.find(ino));
   Xattrs* xattrs = TRY(set_.xattrs(*inode));
   auto it = xattrs->find(name);
@@ -391,6 +399,7 @@ Result<> Tree::set_xattr(Ino ino, const std::string& name, ByteView value, Xattr
 
 Result<> Tree::remove_xattr(Ino ino, const std::string& name) {
   auto lock = set_.lock();
+  set_.wait_to_free(lock);
   CachedInode* inode = TRY(set_.find(ino));
   if ((inode->record.flags & kInodeHasXattrs) == 0) return no_such_attribute();
   Xattrs* xattrs = TRY(set_.xattrs(*inode));

@@ -157,7 +157,7 @@ struct Vault::Impl {
     set = std::make_unique<WorkingSet>(*database, clock,
                                        WorkingSet::Limits{.pending_max_bytes = options.pending_max_bytes}, random_u64(),
                                        state);
-    set->set_space_probe([this] { return env->free_bytes(); });
+    if (options.foresee_full_disk) set->set_space_probe([this] { return env->free_space(); });
     tree = std::make_unique<Tree>(*set);
     content = std::make_unique<Content>(*set);
     committer = std::make_unique<Committer>(*set, *journal, suite, state);
@@ -323,10 +323,16 @@ Result<> Vault::sync() { return impl_->options.read_only ? Result<>() : impl_->c
 Result<> Vault::fsync(Ino ino) { return impl_->options.read_only ? Result<>() : impl_->committer->fsync(ino); }
 Result<> Vault::close() { return impl_->close(); }
 
+uint64_t Vault::room_bytes() const {
+  const uint64_t free = impl_->env->free_bytes();
+  std::lock_guard lock(impl_->set->mutex());
+  return impl_->set->room_of(free);
+}
+
 VaultStats Vault::stats() const {
   std::lock_guard lock(impl_->set->mutex());
   const State state = impl_->committer->state();
-  const WorkingSet::Growth growth = impl_->set->pending_growth();
+  const WorkingSet::Counts growth = impl_->set->pending_counts();
   VaultStats stats;
   stats.entries = state.sets[static_cast<size_t>(Table::inodes)].count - 1 + static_cast<uint64_t>(growth.inodes);
   stats.content_bytes = state.content_bytes + static_cast<uint64_t>(growth.content_bytes);

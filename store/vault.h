@@ -41,6 +41,7 @@ struct OpenOptions {
   uint64_t pending_max_bytes = uint64_t{64} << 20;  // of changed data kept in memory
   uint64_t cache_max_bytes = uint64_t{32} << 20;    // of clean blocks, map nodes and inodes
   bool committer_thread = true;        // tests may drive commits by hand with sync()
+  bool foresee_full_disk = true;       // tests may let commits find out
   Clock* clock = nullptr;              // not owned; null: the system's
 };
 
@@ -103,6 +104,8 @@ class Vault {
   /// Commits everything and stops the committer. After an error the vault is still open.
   Result<> close();
   VaultStats stats() const;
+  /// Bytes that can still be written before the disk is full. Threads: any.
+  uint64_t room_bytes() const;
 
  private:
   struct Impl;

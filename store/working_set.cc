@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/working_set.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <chrono>
 
@@ -10,18 +12,11 @@
 namespace tain::store {
 namespace {
 
-// What a pending inode and directory entry count for, in bytes of memory, besides content.
-constexpr int64_t kInodeCost = 768;
-constexpr int64_t kDirentCost = 384;
-constexpr int64_t kBlockCost = 192;
 // What they add to a journal frame, about.
 constexpr uint64_t kInodeFrameCost = 320;
 constexpr uint64_t kDirentFrameCost = 128;
 constexpr std::chrono::milliseconds kCommitDelay{1000};
 constexpr unsigned kCollisionsMax = 16;
-// Kept free so that deleting works on a full disk: it writes, too, before it frees.
-constexpr uint64_t kSpaceReserve = uint64_t{2} << 20;     // bytes
-constexpr uint64_t kSpaceProbeStep = uint64_t{4} << 20;   // pending bytes after which the disk is asked again
 
 template <class T>
 int64_t as_signed(T value) {
@@ -64,11 +59,6 @@ std::unique_lock<std::mutex> WorkingSet::lock() {
 Tick WorkingSet::advance() {
   if (is_committed(tick_)) work_.notify_all();
   return ++tick_;
-}
-
-void WorkingSet::account(int64_t bytes) {
-  pending_bytes_ += bytes;
-  if (bytes > 0 && pending_bytes() > limits_.pending_max_bytes / 2) work_.notify_all();
 }
 
 // --- inodes ---------------------------------------------------------------------------------------
@@ -121,7 +111,7 @@ CachedInode& WorkingSet::create(Inode record) {
 
 void WorkingSet::mark_dirty(CachedInode& inode) {
   if (is_committed(inode.changed_at)) {
-    account(kInodeCost);
+    account_inodes(1);
     if (inode.lru) {
       clean_order_.erase(*inode.lru);
       inode.lru.reset();
@@ -145,6 +135,9 @@ void WorkingSet::touch(CachedInode& inode, bool content) {
 void WorkingSet::touch_xattrs(CachedInode& inode) {
   touch(inode);
   inode.xattrs_changed_at = inode.changed_at;
+  size_t size = kRecordOverhead;
+  for (const auto& [name, value] : *inode.xattrs) size += name.size() + value.size() + 8;
+  account_xattrs(inode, size);
 }
 
 Result<Xattrs*> WorkingSet::xattrs(CachedInode& inode) {
@@ -162,6 +155,8 @@ Result<Xattrs*> WorkingSet::xattrs(CachedInode& inode) {
 void WorkingSet::remove(CachedInode& inode) {
   for (const auto& [index, block] : inode.blocks) account_dropped(block);
   inode.blocks.clear();
+  account_dropped_nodes(inode);
+  account_xattrs(inode, 0);
   inode.xattrs.reset();
   const bool seen_elsewhere = inode.in_database || is_framed(inode.created_at) || inode.created_at <= frozen_tick_;
   if (!seen_elsewhere) {
@@ -174,7 +169,7 @@ void WorkingSet::remove(CachedInode& inode) {
 
 void WorkingSet::forget(CachedInode& inode) {
   if (inode.lru) clean_order_.erase(*inode.lru);
-  else account(-kInodeCost);
+  else account_inodes(-1);
   inodes_.erase(raw(inode.record.ino));
 }
 
@@ -237,7 +232,7 @@ PendingDirent& WorkingSet::set_dirent(Dirent dirent, bool removed) {
   const DirentKey key{raw(dirent.directory), raw(dirent.cookie)};
   auto [it, inserted] = dirents_.try_emplace(key);
   PendingDirent& pending = it->second;
-  if (inserted) account(kDirentCost);
+  if (inserted) account_dirents(1);
   if (inserted || is_framed(pending.changed_at)) {
     unjournaled_dirents_.push_back(key);
     unjournaled_bytes_ += kDirentFrameCost + dirent.name.size();
@@ -326,12 +321,9 @@ Result<WorkingSet::Listing> WorkingSet::list(Ino directory, Cookie after, size_t
 
 PendingBlock& WorkingSet::pending_block(CachedInode& inode, uint64_t index) {
   auto [it, inserted] = inode.blocks.try_emplace(index);
-  if (inserted) account(kBlockCost);
+  if (!inserted) return it->second;
+  account_new_block(inode, it);
   return it->second;
-}
-
-void WorkingSet::account_dropped(const PendingBlock& block) {
-  account(-kBlockCost - (block.data != nullptr ? as_signed(block.data->bytes().size()) : 0));
 }
 
 PendingBlock& WorkingSet::writable_block(CachedInode& inode, uint64_t index) {
@@ -345,7 +337,7 @@ PendingBlock& WorkingSet::writable_block(CachedInode& inode, uint64_t index) {
 }
 
 void WorkingSet::block_changed(PendingBlock& block, CellMask cells, size_t size_before) {
-  account(as_signed(block.data->bytes().size()) - as_signed(size_before));
+  account_block(size_before, block.data->bytes().size());
   block.changed_at = tick_;
   const auto fresh = static_cast<CellMask>(cells & ~block.unjournaled);
   unjournaled_bytes_ += static_cast<size_t>(std::popcount(fresh)) * kCellSize;
@@ -354,7 +346,7 @@ void WorkingSet::block_changed(PendingBlock& block, CellMask cells, size_t size_
 
 void WorkingSet::punch_block(CachedInode& inode, uint64_t index) {
   PendingBlock& block = pending_block(inode, index);
-  if (block.data != nullptr) account(-as_signed(block.data->bytes().size()));
+  if (block.data != nullptr) account_block(block.data->bytes().size(), 0);
   block.data.reset();
   block.unjournaled = kAllCells;
   block.changed_at = tick_;
@@ -363,6 +355,7 @@ void WorkingSet::punch_block(CachedInode& inode, uint64_t index) {
 void WorkingSet::drop_blocks_from(CachedInode& inode, uint64_t index) {
   for (auto it = inode.blocks.lower_bound(index); it != inode.blocks.end(); it = inode.blocks.erase(it))
     account_dropped(it->second);
+  account_dropped_nodes(inode);
   inode.floor = std::min(inode.floor, index);
   inode.journal_floor = std::min(inode.journal_floor, index);
   inode.map_version = ++map_versions_;
@@ -416,11 +409,13 @@ Frozen WorkingSet::freeze() {
   out.next_ino = next_ino_;
   out.hlc = hlc_;
   frozen_unjournaled_bytes_ = unjournaled_bytes_;
+  frozen_need_ = need_;
+  allowance_ = {0, 0};
   return out;
 }
 
-WorkingSet::Growth WorkingSet::pending_growth() const {
-  Growth out;
+WorkingSet::Counts WorkingSet::pending_counts() const {
+  Counts out;
   for (const auto& [number, inode] : inodes_) {
     if (is_committed(inode->changed_at)) continue;
     out.inodes += (inode->deleted ? 0 : 1) - (inode->in_database ? 1 : 0);
@@ -430,7 +425,8 @@ WorkingSet::Growth WorkingSet::pending_growth() const {
 }
 
 void WorkingSet::make_clean(CachedInode& inode) {
-  account(-kInodeCost);
+  account_inodes(-1);
+  account_xattrs(inode, 0);
   inode.xattrs.reset();  // loaded again on demand: the cache of clean inodes is bounded by their number
   clean_order_.push_front(inode.record.ino);
   inode.lru = clean_order_.begin();
@@ -440,7 +436,8 @@ void WorkingSet::finish(Frozen frozen, const std::vector<CommittedMap>& maps) {
   CHECK(frozen_tick_ == frozen.tick);
   frozen_tick_ = 0;
   committed_tick_ = frozen.tick;
-  space_probed_at_ = 0;
+  frozen_need_ = {};
+  allowance_ = {0, 0};
   CHECK(maps.size() == frozen.files.size());
   for (size_t i = 0; i < maps.size(); ++i) {
     auto it = inodes_.find(raw(maps[i].ino));
@@ -462,6 +459,7 @@ void WorkingSet::finish(Frozen frozen, const std::vector<CommittedMap>& maps) {
       account_dropped(pending->second);
       inode.blocks.erase(pending);
     }
+    account_dropped_nodes(inode);
     if (inode.changed_at <= frozen.tick) make_clean(inode);
   }
   for (const Frozen::Removed& removed : frozen.removed) {
@@ -472,7 +470,7 @@ void WorkingSet::finish(Frozen frozen, const std::vector<CommittedMap>& maps) {
     auto it = dirents_.find({raw(dirent.directory), raw(dirent.cookie)});
     if (it == dirents_.end() || it->second.changed_at > frozen.tick) continue;
     dirents_.erase(it);
-    account(-kDirentCost);
+    account_dirents(-1);
   }
   evict();
   // The journal need not have what the database has.
@@ -491,6 +489,8 @@ void WorkingSet::thaw(Frozen frozen) {
   CHECK(frozen_tick_ == frozen.tick);
   frozen_tick_ = 0;
   frozen_unjournaled_bytes_ = 0;
+  frozen_need_ = {};
+  allowance_ = {0, 0};
   for (const Frozen::File& file : frozen.files) {
     CachedInode& inode = *inodes_.at(raw(file.inode.ino));
     inode.floor = std::min(inode.floor, std::exchange(inode.frozen_floor, kNoBlock));
@@ -502,38 +502,6 @@ void WorkingSet::thaw(Frozen frozen) {
 }
 
 // --- the committer's side -------------------------------------------------------------------------
-
-Result<> WorkingSet::check_space() {
-  if (!space_probe_) return {};
-  const uint64_t pending = pending_bytes();
-  // A commit writes more than what changed: map nodes, records, copied pages of the trees.
-  const auto fits = [&] { return pending + pending / 4 + kSpaceReserve <= space_; };
-  if (space_probed_at_ == 0 || pending > space_probed_at_ + kSpaceProbeStep || !fits()) {
-    space_ = space_probe_();
-    space_probed_at_ = pending + 1;
-  }
-  if (fits()) return {};
-  return Error(Code::no_space, "the disk that holds the vault is full");
-}
-
-Result<> WorkingSet::wait_for_room(std::unique_lock<std::mutex>& lock) {
-  auto space = check_space();
-  if (!space.ok() && committer_running_ && tick_ > committed_tick_ && !commit_error_.has_value()) {
-    // What has been deleted frees its space when that is committed: commit now, and look again.
-    const Tick now = tick_;
-    commit_at_once_ = true;
-    work_.notify_all();
-    room_.wait(lock, [&] { return is_committed(now) || commit_error_.has_value() || !committer_running_; });
-    space = check_space();
-  }
-  TRY(std::move(space));
-  while (committer_running_ && pending_bytes() > limits_.pending_max_bytes) {
-    if (commit_error_.has_value()) return *commit_error_;
-    work_.notify_all();
-    room_.wait(lock);
-  }
-  return {};
-}
 
 void WorkingSet::wait_for_commit(std::unique_lock<std::mutex>& lock) {
   const Tick under_way = frozen_tick_;

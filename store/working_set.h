@@ -34,6 +34,7 @@
 #include "base/result.h"
 #include "store/cells.h"
 #include "store/database.h"
+#include "store/space.h"
 #include "store/types.h"
 
 namespace tain::store {
@@ -66,7 +67,9 @@ struct CachedInode {
   uint64_t journal_floor = kNoBlock;  // the lowest floor since the last frame: what the next one says
   uint64_t frozen_journal_floor = kNoBlock;
   std::map<uint64_t, PendingBlock> blocks;
+  uint32_t counted_nodes = 0;  // map nodes that the next commit changes for `blocks`
   std::optional<Xattrs> xattrs;  // loaded, or changed
+  size_t counted_xattrs = 0;     // bytes of them that are pending
   Tick xattrs_changed_at = 0;
   std::optional<std::list<Ino>::iterator> lru;  // set while clean
 };
@@ -109,6 +112,14 @@ struct Frozen {
 struct CommittedMap {
   Ino ino{};
   ContentRecord content;
+};
+
+/// What an operation may add to the pending changes, at most.
+struct Growth {
+  uint32_t values = 0;   // blocks, nodes, long records
+  uint32_t records = 8;  // inodes, directory entries, keys of blocks
+  /// Of `bytes` written to a file.
+  static Growth of_content(uint64_t bytes);
 };
 
 class WorkingSet {
@@ -178,11 +189,11 @@ class WorkingSet {
   uint64_t pending_bytes() const { return static_cast<uint64_t>(std::max<int64_t>(pending_bytes_, 0)); }
   uint64_t unjournaled_bytes() const { return unjournaled_bytes_; }
   /// What pending changes add to the database's count of inodes and of content bytes. Walks all of them.
-  struct Growth {
+  struct Counts {
     int64_t inodes = 0;
     int64_t content_bytes = 0;
   };
-  Growth pending_growth() const;
+  Counts pending_counts() const;
   /// The payload of a frame that brings the journal up to `tick()`; everything counts as journaled from
   /// here on, so a failed write must be followed by a commit.
   Bytes snapshot_frame();
@@ -197,9 +208,14 @@ class WorkingSet {
   void thaw(Frozen frozen);
 
   // --- the committer's side -----------------------------------------------------------------------
-  /// Waits until there is room for more changes. Errors: no_space (pending changes would not fit the disk),
+  /// Waits until there is room for more changes. Errors: no_space (they would not fit the disk beside what is pending),
   /// those of the last commit, when it failed.
-  Result<> wait_for_room(std::unique_lock<std::mutex>& lock);
+  Result<> wait_for_room(std::unique_lock<std::mutex>& lock, const Growth& growth = {});
+  /// Of `free` bytes, those that are left for further changes.
+  uint64_t room_of(uint64_t free_bytes) const;
+  /// wait_for_room before a change that gives something back: never refuses, but lets a full disk take it in small commits,
+  /// for which there is a reserve.
+  void wait_to_free(std::unique_lock<std::mutex>& lock);
   /// Waits for the end of the commit under way, if there is one. Whoever finds a block of the committed map
   /// gone calls it before looking again: the database has that commit before this set knows of it.
   void wait_for_commit(std::unique_lock<std::mutex>& lock);
@@ -212,8 +228,8 @@ class WorkingSet {
   }
   /// Tells those who wait for room how the last commit went.
   void commit_ended(const Result<>& result);
-  /// Asks how many bytes commits can still write; null: as many as they like.
-  void set_space_probe(std::function<uint64_t()> probe) { space_probe_ = std::move(probe); }
+  /// Asks what commits can still write; null: as much as they like.
+  void set_space_probe(std::function<FreeSpace()> probe) { space_probe_ = std::move(probe); }
   /// Whether a committer thread exists: without one, wait_for_room never waits.
   void set_committer_running(bool running) { committer_running_ = running; }
 
@@ -233,6 +249,14 @@ class WorkingSet {
   Tick advance();
   void mark_dirty(CachedInode& inode);
   void account(int64_t bytes);
+  void account_inodes(int64_t count);
+  void account_dirents(int64_t count);
+  void account_block(size_t size_before, size_t size_after);
+  void account_xattrs(CachedInode& inode, size_t size);
+  void account_new_block(CachedInode& inode, std::map<uint64_t, PendingBlock>::iterator it);
+  void account_dropped_nodes(CachedInode& inode);
+  void commit_now(std::unique_lock<std::mutex>& lock);
+  bool has_room(const Growth& growth);
   void forget(CachedInode& inode);
   void evict();
   void make_clean(CachedInode& inode);
@@ -266,10 +290,10 @@ class WorkingSet {
   std::optional<Error> commit_error_;
   bool committer_running_ = false;
   bool commit_at_once_ = false;  // somebody waits for the space that the pending deletions free
-  Result<> check_space();
-  std::function<uint64_t()> space_probe_;
-  uint64_t space_ = 0;              // as last probed
-  uint64_t space_probed_at_ = 0;    // pending bytes at that time, plus one; 0: not since the last commit
+  SpaceNeed need_;         // of everything pending
+  SpaceNeed frozen_need_;  // of the commit under way; counted twice until it has ended
+  std::function<FreeSpace()> space_probe_;
+  Growth allowance_;  // what may still be added before the disk is asked again
 
   std::unordered_map<uint64_t, std::unique_ptr<CachedInode>> inodes_;
   std::list<Ino> clean_order_;  // least recently used last

@@ -387,7 +387,7 @@ TEST(CrashedReadTest, ReadWaitsForACommitThatReplacedTheMapUnderIt) {
 }
 
 TEST(FullStoreTest, FailedCommitKeepsTheDataReadableAndNeverReportsSuccess) {
-  TempVault temp({.map_size_bytes = 2 << 20, .committer_thread = false});
+  TempVault temp({.map_size_bytes = 2 << 20, .committer_thread = false, .foresee_full_disk = false});
   const Ino kept = temp.make_file(kRootIno, "kept");
   temp.write(kept, 0, std::string(200'000, 'k'));
   ASSERT_TRUE(temp.vault().sync().ok());
@@ -416,7 +416,7 @@ TEST(FullStoreTest, FailedCommitKeepsTheDataReadableAndNeverReportsSuccess) {
 }
 
 TEST(FullStoreTest, DeletingCommittedFilesWorksWhenTheStoreIsFull) {
-  TempVault temp({.map_size_bytes = 4 << 20, .committer_thread = false});
+  TempVault temp({.map_size_bytes = 4 << 20, .committer_thread = false, .foresee_full_disk = false});
   std::vector<std::string> names;
   for (int i = 0;; ++i) {
     ASSERT_LT(i, 100);
@@ -443,7 +443,7 @@ TEST(FullStoreTest, DeletingCommittedFilesWorksWhenTheStoreIsFull) {
 TEST(FullStoreTest, JournalThatNoLongerFitsDoesNotLockItsOwnerOut) {
   // The disk filled up, the machine crashed: what fsync promised must be reachable, so that it can be
   // copied away or something be deleted.
-  TempVault temp({.map_size_bytes = 1 << 20, .committer_thread = false});
+  TempVault temp({.map_size_bytes = 1 << 20, .committer_thread = false, .foresee_full_disk = false});
   const Ino ino = temp.make_file(kRootIno, "a");
   std::string expected;
   while (expected.size() < 3'000'000) {
@@ -456,7 +456,7 @@ TEST(FullStoreTest, JournalThatNoLongerFitsDoesNotLockItsOwnerOut) {
   test::TempDirectory copy;
   for (const char* name : {"header", "header.bak", "data.mdb", "journal"})
     std::filesystem::copy_file(temp.directory() + "/" + name, copy.path(name));
-  auto opened = Vault::open(copy.path(), {.map_size_bytes = 1 << 20, .committer_thread = false}, TempVault::password());
+  auto opened = Vault::open(copy.path(), {.map_size_bytes = 1 << 20, .committer_thread = false, .foresee_full_disk = false}, TempVault::password());
   ASSERT_TRUE(opened.ok()) << opened.error().message();
   Vault& vault = **opened;
   std::string text(expected.size(), '\0');
@@ -470,7 +470,7 @@ TEST(FullStoreTest, JournalThatNoLongerFitsDoesNotLockItsOwnerOut) {
 }
 
 TEST(FullStoreTest, WritersLearnOfItInsteadOfWaitingForEver) {
-  TempVault temp({.map_size_bytes = 1 << 20, .pending_max_bytes = 1 << 20, .committer_thread = true});
+  TempVault temp({.map_size_bytes = 1 << 20, .pending_max_bytes = 1 << 20, .committer_thread = true, .foresee_full_disk = false});
   const Ino ino = temp.make_file(kRootIno, "a");
   const std::string part(1 << 20, 'a');
   Result<> written;

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// The working set's account of what is pending: memory, and space on the disk (ADR 10).
+#include <algorithm>
+#include <array>
+
+#include "store/cipher.h"
+#include "store/working_set.h"
+
+namespace tain::store {
+namespace {
+
+// What a pending inode and directory entry count for, in bytes of memory, besides content.
+constexpr int64_t kInodeCost = 768;
+constexpr int64_t kDirentCost = 384;
+constexpr int64_t kBlockCost = 192;
+// What they add to the database, about: keys and sealed records.
+constexpr int64_t kInodeBytes = 512;
+constexpr int64_t kDirentBytes = 320;
+constexpr int64_t kBlockKeyBytes = 64;
+// A map node with every patch that it can have.
+constexpr size_t kNodeBytes = block_value_size(28'000);
+// Kept free so that deleting works on a full disk: it writes, too, before it frees. What one commit frees is used only
+// by the commit after the next, so a reserve serves several.
+constexpr uint64_t kReservePages = 512;
+constexpr uint64_t kFreeingPages = kReservePages / 4;  // of one commit on a full disk
+// How much may be added before the disk is asked again, the largest first.
+constexpr std::array<Growth, 4> kAllowances = {{{4096, 16384}, {512, 2048}, {64, 256}, {0, 0}}};
+
+template <class T>
+int64_t as_signed(T value) {
+  return static_cast<int64_t>(value);
+}
+
+}  // namespace
+
+// --- what is pending --------------------------------------------------------------------------------
+
+void WorkingSet::account(int64_t bytes) {
+  pending_bytes_ += bytes;
+  if (bytes > 0 && pending_bytes() > limits_.pending_max_bytes / 2) work_.notify_all();
+}
+
+void WorkingSet::account_inodes(int64_t count) {
+  account(count * kInodeCost);
+  need_.change_records(count, count * kInodeBytes);
+}
+
+void WorkingSet::account_dirents(int64_t count) {
+  account(count * kDirentCost);
+  need_.change_records(count, count * kDirentBytes);
+}
+
+void WorkingSet::account_block(size_t size_before, size_t size_after) {
+  account(as_signed(size_after) - as_signed(size_before));
+  const auto value_size = [](size_t size) { return size == 0 ? 0 : block_value_size(size); };
+  need_.change_value(value_size(size_before), value_size(size_after));
+}
+
+void WorkingSet::account_xattrs(CachedInode& inode, size_t size) {
+  account(as_signed(size) - as_signed(inode.counted_xattrs));
+  need_.change_value(inode.counted_xattrs, size);
+  inode.counted_xattrs = size;
+}
+
+void WorkingSet::account_new_block(CachedInode& inode, std::map<uint64_t, PendingBlock>::iterator it) {
+  account(kBlockCost);
+  need_.change_records(2, kBlockKeyBytes);  // a new key, and the one that it replaces
+  // Blocks of one map node lie side by side here.
+  const auto shares_node = [&](auto other) { return other->first / kMapFanout == it->first / kMapFanout; };
+  const bool mapped = it->first >= kRootFanout || inode.record.content.height > 0;
+  if (mapped && !(it != inode.blocks.begin() && shares_node(std::prev(it))) &&
+      !(std::next(it) != inode.blocks.end() && shares_node(std::next(it)))) {
+    ++inode.counted_nodes;
+    need_.change_value(0, kNodeBytes);
+    need_.change_records(2, kBlockKeyBytes);
+  }
+}
+
+void WorkingSet::account_dropped(const PendingBlock& block) {
+  account(-kBlockCost);
+  need_.change_records(-2, -kBlockKeyBytes);
+  if (block.data != nullptr) account_block(block.data->bytes().size(), 0);
+}
+
+/// When none of its blocks is pending any more.
+void WorkingSet::account_dropped_nodes(CachedInode& inode) {
+  if (!inode.blocks.empty()) return;
+  for (; inode.counted_nodes > 0; --inode.counted_nodes) {
+    need_.change_value(kNodeBytes, 0);
+    need_.change_records(-2, -kBlockKeyBytes);
+  }
+}
+
+// --- what there is room for -------------------------------------------------------------------------
+
+Growth Growth::of_content(uint64_t bytes) {
+  const auto blocks = static_cast<uint32_t>(std::min<uint64_t>(bytes / kBlockSize, UINT16_MAX)) + 2;
+  const uint32_t nodes = blocks / kMapFanout + 2;
+  return {.values = blocks + nodes, .records = 8 + 2 * (blocks + nodes)};
+}
+
+/// Whether the disk takes what is pending and `growth`.
+bool WorkingSet::has_room(const Growth& growth) {
+  if (!space_probe_) return true;
+  if (growth.values > allowance_.values || growth.records > allowance_.records) {
+    const FreeSpace space = space_probe_();
+    const auto fits = [&](const Growth& more) {
+      SpaceNeed need = need_;
+      need.add(frozen_need_);
+      need.add_any(growth.values + more.values, growth.records + more.records);
+      return need.fits(space, kReservePages);
+    };
+    const auto* more = std::find_if(kAllowances.begin(), kAllowances.end(), fits);
+    if (more == kAllowances.end()) return false;
+    allowance_ = {.values = growth.values + more->values, .records = growth.records + more->records};
+  }
+  allowance_.values -= growth.values;
+  allowance_.records -= growth.records;
+  return true;
+}
+
+/// Makes the committer commit everything up to now, and waits for it.
+void WorkingSet::commit_now(std::unique_lock<std::mutex>& lock) {
+  if (!committer_running_ || tick_ <= committed_tick_ || commit_error_.has_value()) return;
+  const Tick now = tick_;
+  commit_at_once_ = true;
+  work_.notify_all();
+  room_.wait(lock, [&] { return is_committed(now) || commit_error_.has_value() || !committer_running_; });
+}
+
+Result<> WorkingSet::wait_for_room(std::unique_lock<std::mutex>& lock, const Growth& growth) {
+  if (!has_room(growth)) {
+    // What is pending counts for more than it will take, and what was deleted is not free yet: commit, and look again.
+    commit_now(lock);
+    if (!has_room(growth)) return Error(Code::no_space, "the disk that holds the vault is full");
+  }
+  while (committer_running_ && pending_bytes() > limits_.pending_max_bytes) {
+    if (commit_error_.has_value()) return *commit_error_;
+    work_.notify_all();
+    room_.wait(lock);
+  }
+  return {};
+}
+
+uint64_t WorkingSet::room_of(uint64_t free_bytes) const {
+  const uint64_t taken = (need_.pages(0) + kReservePages) * kPageSize;
+  return free_bytes - std::min(free_bytes, taken);
+}
+
+void WorkingSet::wait_to_free(std::unique_lock<std::mutex>& lock) {
+  if (!has_room({}) && need_.pages(UINT64_MAX) > kFreeingPages) commit_now(lock);
+}
+
+}  // namespace tain::store
