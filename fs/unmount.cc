@@ -51,7 +51,9 @@ Result<> detach_with_fusermount(const std::string& mountpoint, Detach how) {
   if (status == 0) return {};
   // fusermount3 tells causes apart by its text only; it is never translated.
   const bool busy = message.find("busy") != std::string::npos;
-  return Error(busy ? Code::busy : Code::fuse, message.empty() ? "fusermount3 failed" : message);
+  Error failed(busy ? Code::busy : Code::fuse, message.empty() ? "fusermount3 failed" : message);
+  if (message.find("/etc/mtab") == std::string::npos) return failed;
+  return std::move(failed).hint("the system lacks its list of mounts; as root: ln -s /proc/self/mounts /etc/mtab");
 }
 
 std::string read_link(const std::string& path) {

@@ -307,6 +307,31 @@ Result<State> Committer::write(const Frozen& frozen, const JournalPosition& posi
   return std::move(batch).commit(state);
 }
 
+/// Makes everything up to `target`, and more, durable by one frame. False: no frame can take it.
+bool Committer::write_frame(Tick target) {
+  std::lock_guard one_frame(journal_mutex_);
+  Bytes payload;
+  Tick covered = 0;
+  {
+    std::lock_guard lock(set_.mutex());
+    if (set_.is_journaled(target)) return true;  // somebody's frame or commit covered us while we waited
+    if (!journal_.usable() || set_.unjournaled_bytes() > kJournalPayloadMax * 3 / 4 ||
+        !journal_.has_room(kJournalPayloadMax))
+      return false;
+    payload = set_.snapshot_frame();
+    covered = set_.tick();
+  }
+  if (payload.size() > kJournalPayloadMax) {
+    journal_.abandon();
+    return false;
+  }
+  if (!journal_.append(payload).ok()) return false;
+  frames_.fetch_add(1, std::memory_order_relaxed);
+  std::lock_guard lock(set_.mutex());
+  set_.frame_written(covered);
+  return true;
+}
+
 Result<> Committer::fsync(Ino ino) {
   Tick target = 0;
   {
@@ -318,30 +343,18 @@ Result<> Committer::fsync(Ino ino) {
     if (set_.is_journaled((*inode)->changed_at)) return {};
     target = set_.tick();
   }
-  {
-    std::lock_guard one_frame(journal_mutex_);
-    Bytes payload;
-    Tick covered = 0;
-    {
-      std::lock_guard lock(set_.mutex());
-      if (set_.is_journaled(target)) return {};  // somebody's frame or commit covered us while we waited
-      if (journal_.usable() && set_.unjournaled_bytes() <= kJournalPayloadMax * 3 / 4 &&
-          journal_.has_room(kJournalPayloadMax)) {
-        payload = set_.snapshot_frame();
-        covered = set_.tick();
-      }
-    }
-    if (payload.size() > kJournalPayloadMax) {
-      journal_.abandon();
-    } else if (covered != 0 && journal_.append(payload).ok()) {
-      frames_.fetch_add(1, std::memory_order_relaxed);
-      std::lock_guard lock(set_.mutex());
-      set_.frame_written(covered);
-      return {};
-    }
-  }
+  if (write_frame(target)) return {};
   // Too much for a frame, no room, or the journal failed: the database takes it all.
   return commit();
+}
+
+bool Committer::keep_in_journal() {
+  Tick now = 0;
+  {
+    std::lock_guard lock(set_.mutex());
+    now = set_.tick();
+  }
+  return write_frame(now);
 }
 
 }  // namespace tain::store

@@ -32,6 +32,8 @@ class Committer {
   Result<> commit();
   /// The inode's changes made before the call, and everything before them, are durable afterwards.
   Result<> fsync(Ino ino);
+  /// For when commit() fails: everything changed up to now is durable in the journal afterwards. False if it cannot be.
+  bool keep_in_journal();
 
   State state() const;
   uint64_t journal_frames() const { return frames_.load(std::memory_order_relaxed); }
@@ -48,6 +50,7 @@ class Committer {
   };
   Result<std::vector<BlockJob>> plan_blocks(const Frozen& frozen);
   Result<> free_pages();
+  bool write_frame(Tick target);
   /// On a full disk the longest values come first: there are fewest rows of free pages for them (SpaceNeed::fits).
   enum class BlockOrder { as_written, longest_first };
   Result<State> write(const Frozen& frozen, const JournalPosition& position, BlockOrder block_order,

@@ -217,7 +217,17 @@ struct Vault::Impl {
   Result<> close() {
     if (closed) return {};
     if (!options.read_only) {
-      TRY(committer->commit());
+      auto committed = committer->commit();
+      if (committed.is(Code::no_space) || committed.is(Code::io)) {
+        // The journal has space of its own, and the next mount replays it.
+        if (!committer->keep_in_journal()) return committed;
+        warn("the last changes wait in the journal for the next mount, because they could not be written to the database: " +
+             committed.error().message());
+        committer->stop();
+        closed = true;
+        return {};
+      }
+      TRY(std::move(committed));
       committer->stop();
       TRY(committer->commit());
     }

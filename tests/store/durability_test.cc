@@ -236,6 +236,28 @@ TEST_F(DurabilityTest, FsyncNeverSucceedsFalselyWhenBothFlushesFail) {
   EXPECT_EQ(read("a"), "one");
 }
 
+TEST_F(DurabilityTest, ClosingWithoutRoomLeavesTheLastChangesInTheJournal) {
+  temp_.write(temp_.make_file(kRootIno, "a"), 0, "one");
+  {
+    FlushHook full([](const std::string& path) { return is_database(path) ? ENOSPC : 0; });
+    EXPECT_TRUE(temp_.vault().close().ok());
+  }
+  temp_.reopen();
+  EXPECT_EQ(read("a"), "one");
+}
+
+TEST_F(DurabilityTest, ClosingThatKeepsNothingSaysSoAndCanBeTriedAgain) {
+  temp_.write(temp_.make_file(kRootIno, "a"), 0, "one");
+  {
+    FlushHook broken([](const std::string&) { return EIO; });
+    EXPECT_TRUE(temp_.vault().close().is(Code::io));
+    EXPECT_EQ(read("a"), "one");
+  }
+  EXPECT_TRUE(temp_.vault().close().ok());
+  temp_.reopen();
+  EXPECT_EQ(read("a"), "one");
+}
+
 /// A frame written while a commit is under way, with changes before and after the commit was frozen.
 class FrameDuringCommitTest : public DurabilityTest {
  protected:
