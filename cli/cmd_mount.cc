@@ -222,6 +222,8 @@ Result<> cmd_mount(World& world, const Arguments& arguments) {
   for (const std::string& list : arguments.values("options")) TRY(add_mount_options(list, flags));
   flags.read_only = flags.read_only || arguments.has("ro");
   flags.allow_other = flags.allow_other || arguments.has("allow-other");
+  flags.lock_on_suspend |= arguments.has("lock-on-suspend");
+  flags.lock_on_screen |= arguments.has("lock-on-screen");
   if (const auto idle = arguments.value("idle")) flags.idle_s = TRY(parse_duration(*idle));
 
   fs::DaemonOptions options;
@@ -237,6 +239,8 @@ Result<> cmd_mount(World& world, const Arguments& arguments) {
   options.read_only = flags.read_only;
   options.allow_other = flags.allow_other;
   options.idle_s = flags.idle_s;
+  options.lock_on_suspend = flags.lock_on_suspend;
+  options.lock_on_screen = flags.lock_on_screen;
   options.fuse_options = flags.fuse_options;
 
   // All that can be known is checked before anybody types a password; the serving process checks again.

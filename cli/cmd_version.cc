@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/version.h"
 #include "fs/fuse_version.h"
+#include "fs/logind.h"
 #include "store/versions.h"
 
 namespace tain::cli {
@@ -10,6 +11,7 @@ namespace tain::cli {
 Result<> cmd_version(World& world, const Arguments& arguments) {
   auto libraries = store::library_versions();
   libraries.emplace_back("libfuse", fs::fuse_version());
+  libraries.emplace_back("logind", fs::LogindWatch::is_built_in() ? "yes" : "no");
   if (arguments.has("json")) {
     nlohmann::json versions = nlohmann::json::object();
     for (const auto& [name, version] : libraries) versions[name] = version;

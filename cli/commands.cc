@@ -79,13 +79,16 @@ const std::vector<Command>& commands() {
        "Returns as soon as the mount is usable. A missing mountpoint is made, and removed again after the unmount;\n"
        "an existing one must be empty. While the vault is not mounted, the mountpoint refuses writes, so that nothing\n"
        "lands there in clear; tain unmount --release takes that off.\n"
-       "Mount options: ro, rw, allow_other, allow_root, noatime, noexec, idle=TIME, passfile=FILE (mount.tain only).\n"
+       "Mount options: ro, rw, allow_other, allow_root, noatime, noexec, idle=TIME, lock_on_suspend,\n"
+       "lock_on_screen, passfile=FILE (mount.tain only).\n"
        "nosuid and nodev are always on; what is meant for mount(8), systemd or a desktop is ignored.\n",
        join({{{"foreground", 'f', "", "stay in the foreground; Ctrl-C unmounts"},
               {"options", 'o', "OPTIONS", "mount options, separated by commas", true},
               {"ro", 0, "", "mount read-only"},
               {"allow-other", 0, "", "let other users in, as far as the files' permissions go"},
-              {"idle", 0, "TIME", "unmount after that long without use, e.g. 15m; not while a file is open"}},
+              {"idle", 0, "TIME", "unmount after that long without use, e.g. 15m; not while a file is open"},
+              {"lock-on-suspend", 0, "", "unmount before the machine sleeps; programs that use the mount are cut off"},
+              {"lock-on-screen", 0, "", "unmount when the session is locked; programs that use it are cut off"}},
              password_options(),
              {kJson}}),
        cmd_mount},

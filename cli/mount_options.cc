@@ -37,6 +37,8 @@ Result<> add_option(const std::string& option, MountFlags& flags) {
   if (option == "ro") flags.read_only = true;
   else if (option == "rw") flags.read_only = false;
   else if (option == "allow_other") flags.allow_other = true;
+  else if (option == "lock_on_suspend") flags.lock_on_suspend = true;
+  else if (option == "lock_on_screen") flags.lock_on_screen = true;
   else if (starts_option("idle=")) flags.idle_s = TRY(parse_duration(std::string_view(option).substr(5)));
   else if (contains(kPassedOn, option)) flags.fuse_options.push_back(option);
   else if (!contains(kIgnored, option) && std::none_of(kIgnoredPrefixes.begin(), kIgnoredPrefixes.end(), starts_option)) {

@@ -14,6 +14,8 @@ struct MountFlags {
   bool read_only = false;
   bool allow_other = false;
   int64_t idle_s = 0;  // 0: never
+  bool lock_on_suspend = false;
+  bool lock_on_screen = false;
   std::vector<std::string> fuse_options;  // passed on as they are
 };
 

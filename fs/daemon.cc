@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "fs/control.h"
 #include "fs/idle.h"
+#include "fs/logind.h"
 #include "fs/mountpoint.h"
 #include "fs/session.h"
 #include "store/vault.h"
@@ -24,6 +25,8 @@ namespace tain::fs {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::chrono::milliseconds kLockGrace{1000};  // logind waits five seconds
 
 Result<> harden_process() {
   const rlimit none{0, 0};
@@ -107,6 +110,7 @@ ControlServer::Handler control_handler(store::Vault& vault, Session& session, co
     if (op == "counters") return counters(vault);
     if (op == "sync") return reply_for(vault.sync());
     if (op == "stop") {
+      session.drop_kernel_caches();  // they outlive a lazy unmount while somebody has a file open
       session.stop();
       return reply_for({});
     }
@@ -124,21 +128,36 @@ Result<std::unique_ptr<ControlServer>> start_control(store::Vault& vault, Sessio
   return server;
 }
 
-Result<> serve(store::Vault& vault, Session& session, Mountpoint& mountpoint, const DaemonOptions& options) {
+/// `logind` is left to the caller without its thread: sleeping waits for it.
+Result<> serve(store::Vault& vault, Session& session, Mountpoint& mountpoint, const DaemonOptions& options,
+               std::unique_ptr<LogindWatch>& logind) {
   if (auto is_protected = mountpoint.protect(); !is_protected.ok()) {
     options.warn(mountpoint.path() + " would accept clear text while it is not mounted: " + is_protected.error().message());
   }
   auto watch = TRY(SignalWatch::start(session));
+  const auto report = [&](const std::string& message) { options.warn(options.mountpoint + ": " + message); };
+  const SelfUnmount own{.mountpoint = options.mountpoint, .sync = [&vault] { return vault.sync(); }};
   std::unique_ptr<IdleWatch> idle;
   if (options.idle_s > 0) {
-    const auto report = [&](const std::string& message) { options.warn(options.mountpoint + ": " + message); };
-    idle = TRY(IdleWatch::start(session, {.mountpoint = options.mountpoint,
-                                          .limit_s = options.idle_s,
-                                          .sync = [&vault] { return vault.sync(); },
-                                          .report = report}));
+    idle = TRY(IdleWatch::start(session, {.own = own, .limit_s = options.idle_s, .report = report}));
+  }
+  if (options.lock_on_suspend || options.lock_on_screen) {
+    const auto lock = [&](const std::string& why) {
+      const auto cut_off = unmount_anyway(session, own, kLockGrace);
+      if (!cut_off.ok()) return report("stays mounted although " + why + ": " + cut_off.error().message());
+      for (const MountUser& user : *cut_off)
+        report(user.name + " (" + std::to_string(user.pid) + ") was using it and has been cut off");
+      report("unmounted: " + why);
+    };
+    logind = TRY(LogindWatch::start({.on_suspend = options.lock_on_suspend,
+                                     .on_screen = options.lock_on_screen,
+                                     .what = options.mountpoint,
+                                     .lock = lock}));
   }
   TRY(options.ready(session.device()));
-  return session.run();
+  auto ran = session.run();
+  if (logind) logind->stop();  // its thread uses the session
+  return ran;
 }
 
 }  // namespace
@@ -157,6 +176,7 @@ Result<> run_daemon(const DaemonOptions& options, Secret password) {
   open_options.read_only = options.read_only;
   open_options.mountpoint = options.mountpoint;
   open_options.warn = options.warn;
+  std::unique_ptr<LogindWatch> logind;  // goes last: until then the machine stays awake
   auto vault = TRY(store::Vault::open(options.vault_directory, open_options, password));
   password = Secret();
 
@@ -172,7 +192,7 @@ Result<> run_daemon(const DaemonOptions& options, Secret password) {
   if (!control.ok()) {  // the mount works without
     options.warn("no control socket: " + control.error().message() + "; status and unmount will know less");
   }
-  Result<> outcome = serve(*vault, *session, mountpoint, options);
+  Result<> outcome = serve(*vault, *session, mountpoint, options, logind);
   session->unmount();
   if (control.ok()) (*control)->stop();  // its handler uses the session and the vault
   session.reset();

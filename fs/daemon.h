@@ -22,6 +22,8 @@ struct DaemonOptions {
   bool read_only = false;
   bool allow_other = false;
   int64_t idle_s = 0;  // unmount after so many seconds without use; 0: never
+  bool lock_on_suspend = false;  // unmount before the machine sleeps, whoever uses the mount
+  bool lock_on_screen = false;   // unmount when the session is locked
   std::vector<std::string> fuse_options;
   /// Told about things a person should know, one line each. Threads: any.
   std::function<void(const std::string&)> warn;

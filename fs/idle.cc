@@ -9,8 +9,6 @@
 #include <cerrno>
 
 #include "base/clock.h"
-#include "fs/mount_table.h"
-#include "fs/unmount.h"
 
 namespace tain::fs {
 namespace {
@@ -62,20 +60,13 @@ void IdleWatch::run() {
 }
 
 bool IdleWatch::unmount() {
-  const auto table = read_mount_table();
-  const auto mount = table.ok() ? find_mount_at(*table, options_.mountpoint) : std::nullopt;
-  if (!mount || mount->device() != session_.device()) return false;  // covered by another mount, or moved
-  if (auto synced = options_.sync(); !synced.ok()) {
-    options_.report("idle, but stays mounted: its changes could not be stored: " + synced.error().message());
-    return false;
-  }
-  const auto detached = detach(options_.mountpoint, Detach::plainly);
-  if (detached.ok()) {
+  const auto unmounted = unmount_if_unused(session_, options_.own);
+  if (unmounted.ok()) {
     options_.report("unmounted: idle for " + std::to_string(options_.limit_s) + " seconds");
-  } else if (!detached.is(Code::busy)) {
-    options_.report("idle, but cannot be unmounted: " + detached.error().message());
+  } else if (!unmounted.is(Code::busy) && !unmounted.is(Code::mountpoint)) {
+    options_.report("idle, but stays mounted: " + unmounted.error().message());
   }
-  return detached.ok();
+  return unmounted.ok();
 }
 
 }  // namespace tain::fs

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/result.h"
+#include "fs/self_unmount.h"
 #include "fs/session.h"
 
 namespace tain::fs {
@@ -38,10 +39,8 @@ class IdleTimer {
 class IdleWatch {
  public:
   struct Options {
-    std::string mountpoint;
+    SelfUnmount own;
     int64_t limit_s = 0;  // > 0
-    /// Makes everything durable; after an error the mount stays.
-    std::function<Result<>()> sync;
     /// One line for the system log. Threads: its own.
     std::function<void(const std::string&)> report;
   };

@@ -104,4 +104,14 @@ void Lookups::Shard::resize(size_t size) {
   }
 }
 
+std::vector<Ino> Lookups::known() const {
+  std::vector<Ino> out;
+  for (const Shard& shard : shards_) {
+    std::lock_guard lock(shard.mutex);
+    for (const Slot& slot : shard.slots)
+      if (slot.ino != 0) out.push_back(Ino{slot.ino});
+  }
+  return out;
+}
+
 }  // namespace tain::fs

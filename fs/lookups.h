@@ -28,6 +28,8 @@ class Lookups {
   [[nodiscard]] bool mark_orphan(Ino ino);
 
   uint64_t count(Ino ino) const;
+  /// Inodes with a count, in no order.
+  std::vector<Ino> known() const;
   /// Inodes with a count.
   size_t size() const;
 

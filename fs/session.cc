@@ -258,6 +258,12 @@ void Session::forget_root_attributes() {
   static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session, FUSE_ROOT_ID, -1, 0));
 }
 
+void Session::drop_kernel_caches() {
+  // One that the kernel has forgotten meanwhile is an error that means: done.
+  for (Ino ino : impl_->filesystem.lookups().known())
+    static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session, raw(ino), 0, 0));
+}
+
 std::vector<std::pair<std::string_view, uint64_t>> Session::op_counts() const {
   return fs::op_counts(impl_->context);
 }

@@ -29,6 +29,7 @@ SOLE_IMPORTERS = {
                          "store/header*.cc", "store/versions.cc"],
     r"xxhash\.h": ["store/cipher.cc", "store/versions.cc"],
     r"nlohmann/.*": ["cli/*", "fs/control.h", "fs/control.cc"],
+    r"systemd/.*": ["fs/logind.cc"],
     r"curl/.*": ["sync/http.h", "sync/http.cc"],
 }
 

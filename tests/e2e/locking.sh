@@ -71,7 +71,8 @@ output_has '"idle_timeout_s": ?3600'
 ok "an idle vault locks itself and loses nothing"
 
 # --- by force -----------------------------------------------------------------------------------------------------
-exec 5>"$MNT/held"
+echo secret >"$MNT/read"
+exec 5>"$MNT/held" 6<"$MNT/read"
 echo "written before" >&5
 expect_exit 1 "$TAIN" unmount "$MNT"
 output_has "busy"
@@ -81,7 +82,8 @@ output_has "bash \($$\) was using .* cut off"
 if mounted "$MNT"; then fail "still mounted after --force"; fi
 gone "$pid" || fail "unmount --force returned, but process $pid lives"
 if (echo "written after" >&5) 2>/dev/null; then fail "a file that was cut off still takes writes"; fi
-exec 5>&-
+if read -r _ <&6 2>/dev/null; then fail "a file that was cut off can still be read"; fi
+exec 5>&- 6<&-
 mount_vault
 same "$(cat "$MNT/held")" "written before" "what was written before --force"
 expect_exit 0 "$TAIN" unmount --force "$MNT"

@@ -144,7 +144,12 @@ TEST_P(FullDisk, WhatWasAcknowledgedCanBeCommitted) {
   EXPECT_EQ(test::audit_store(temp_.directory(), TempVault::password()), Complaints());
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, FullDisk, testing::Range(0u, std::getenv("TAIN_LONG") != nullptr ? 200u : 3u));
+unsigned seeds() {
+  const char* is_long = std::getenv("TAIN_LONG");
+  return is_long != nullptr && *is_long != '\0' ? 200 : 3;
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, FullDisk, testing::Range(0u, seeds()));
 
 }  // namespace
 }  // namespace tain::store
