@@ -114,15 +114,28 @@ Result<Database::Dirents> Database::load_dirents(const ReadTxn& txn, Ino directo
   Cursor cursor = TRY(Cursor::open(txn, Table::dirents));
   const auto last = dirent_key(directory, to);
   size_t records = 0;
-  for (auto item = TRY(cursor.seek(dirent_key(directory, from))); item.has_value(); item = TRY(cursor.next())) {
-    if (item->key.size() != last.size()) return Error(Code::corrupt, "directory entry table has an impossible key");
-    if (std::memcmp(item->key.data(), last.data(), last.size()) > 0) break;
+  auto item = cursor.seek(dirent_key(directory, from));
+  if (!item.is(Code::corrupt) && !cursor.is_certain_before()) ++out.damaged;
+  for (;; item = cursor.next()) {
+    if (item.is(Code::corrupt)) {  // a page is lost; what is behind it is not
+      if (!cursor.lost().low.empty() && compare_keys(cursor.lost().low, last) > 0) break;
+      ++out.damaged;
+      if (!cursor.lost().high.empty() && compare_keys(cursor.lost().high, last) <= 0) continue;
+      break;
+    }
+    auto found = TRY(std::move(item));
+    if (!found.has_value()) break;
+    const bool well_formed = found->key.size() == last.size();
+    if (!well_formed || compare_keys(found->key, last) > 0) {
+      if (!cursor.is_intact(*found)) ++out.damaged;  // its key may have been one of these
+      break;
+    }
     if (records++ == limit) {
       out.complete = false;
       break;
     }
-    out.last = Cookie{load_be64(item->key.data() + 8)};
-    auto dirent = open_dirent(*item);
+    out.last = Cookie{load_be64(found->key.data() + 8)};
+    auto dirent = open_dirent(*found);
     // One damaged name must not take the rest of its folder along.
     if (dirent.is(Code::corrupt) || dirent.is(Code::format_too_new)) ++out.damaged;
     else out.entries.push_back(TRY(std::move(dirent)));

@@ -64,7 +64,7 @@ class Database {
     std::vector<Dirent> entries;
     Cookie last{};         // of the last record read
     bool complete = true;  // no more records up to `to`
-    uint64_t damaged = 0;  // records that could not be read; each is somebody's name
+    uint64_t damaged = 0;  // places in the range where a name may be that cannot be read
   };
   /// Entries of `directory` with cookies in [from, to], in cookie order, of at most `limit` records.
   Result<Dirents> load_dirents(const ReadTxn& txn, Ino directory, Cookie from, Cookie to, size_t limit);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/lmdb.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -8,6 +10,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include "base/file.h"
 
 namespace tain::store {
 namespace {
@@ -35,8 +39,8 @@ constexpr uint64_t kFileSystemReserve = uint64_t{1} << 18;  // bytes for its own
 // LMDB reports a write that the disk cut short as EIO. With less than this left, space is what was missing.
 constexpr uint64_t kNearlyFull = uint64_t{16} << 20;  // bytes: more than a commit of the last reserve writes at once
 
-constexpr const char* kTableNames[kTableCount + 1] = {nullptr,  "state",  "inodes", "dirents",
-                                                      "xattrs", "blocks", "orphans"};
+// Two commits would have to pass between pinning a state and reading where it is.
+constexpr int kPinAttempts = 100;
 
 Error lmdb_error(int code, const char* what) {
   const std::string text = std::string(what) + ": " + mdb_strerror(code);
@@ -79,14 +83,44 @@ uint64_t listed_pages(const MDB_val& value) {
   return words == 0 ? 0 : std::min<uint64_t>(word(value, 0), words - 1);
 }
 
+/// Everything of the file that LMDB would believe without a look: it must be right before LMDB sees it.
+Result<> check_before_open(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat st {};
+  if (!fd.valid() || ::fstat(fd.get(), &st) != 0) return errno_error(errno, "open " + path);
+  const auto size = static_cast<uint64_t>(st.st_size);
+  const auto keep = [&](Error error) {
+    return std::move(error).with(path).hint("keep the file; tain salvage takes out what is intact");
+  };
+  std::array<uint8_t, kMetaSize> first{}, second{};
+  if (size < first.size()) return keep(Error(Code::corrupt, size == 0 ? "the file is empty" : "it is too short"));
+  TRY(read_exactly(fd.get(), first, 0));
+  auto parsed = parse_meta(first, 0);
+  if (!parsed.ok()) return keep(std::move(parsed).error());
+  if (size < 2 * parsed->page_size) return keep(Error(Code::corrupt, "the file was truncated"));
+  TRY(read_exactly(fd.get(), second, parsed->page_size));
+  auto newest = newest_meta(parsed, parse_meta(second, 1));
+  if (!newest.ok()) return keep(std::move(newest).error());
+  const uint64_t needed = (newest->last_page + 1) * newest->page_size;
+  if (size < needed)
+    return keep(Error(Code::corrupt, "the file was truncated: " + std::to_string(size) + " of " +
+                                         std::to_string(needed) + " bytes"));
+  const PageSource source = PageSource::of_file(fd.get(), newest->page_size);
+  if (newest->transaction == 0) return {};  // LMDB's first pages only; the tables will be missing
+  auto snapshot = read_snapshot(source, *newest);
+  if (!snapshot.ok()) return keep(std::move(snapshot).error());
+  auto free_list = read_free_list(source, *newest);
+  if (!free_list.ok()) return keep(std::move(free_list).error());
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Env>> Env::open(const std::string& path, const Options& options) {
   struct stat st {};
   const bool exists = ::stat(path.c_str(), &st) == 0;
   if (!exists && !options.create) return errno_error(errno, path);
-  if (exists && st.st_size == 0 && !options.create)
-    return Error(Code::corrupt, path + " is empty").hint("keep the file; restore the vault from a backup");
+  if (exists && !(options.create && st.st_size == 0)) TRY(check_before_open(path));
 
   std::unique_ptr<Env> out(new Env());
   out->path_ = path;
@@ -97,19 +131,6 @@ Result<std::unique_ptr<Env>> Env::open(const std::string& path, const Options& o
   mdb_env_set_maxdbs(out->env_, kTableCount);
   if (int rc = mdb_env_open(out->env_, path.c_str(), MDB_NOSUBDIR | MDB_NOTLS, 0600); rc != 0)
     return lmdb_error(rc, "open database");
-
-  // LMDB trusts the file's size: touching a page past a truncated end kills the process (SIGBUS).
-  MDB_envinfo info{};
-  MDB_stat stat{};
-  mdb_env_info(out->env_, &info);
-  mdb_env_stat(out->env_, &stat);
-  if (exists) {
-    const uint64_t needed = (uint64_t{info.me_last_pgno} + 1) * stat.ms_psize;
-    if (static_cast<uint64_t>(st.st_size) < needed)
-      return Error(Code::corrupt, path + " was truncated: " + std::to_string(st.st_size) + " of " +
-                                      std::to_string(needed) + " bytes")
-          .hint("keep the file; restore the vault from a backup");
-  }
   int dead = 0;
   mdb_reader_check(out->env_, &dead);  // slots of killed processes would pin old pages
 
@@ -117,21 +138,54 @@ Result<std::unique_ptr<Env>> Env::open(const std::string& path, const Options& o
   if (int rc = mdb_txn_begin(out->env_, nullptr, options.create ? 0 : MDB_RDONLY, &txn); rc != 0)
     return lmdb_error(rc, "open database");
   for (Table table : kTables) {
-    const auto number = static_cast<size_t>(table);
     const unsigned flags = options.create ? MDB_CREATE : 0;
-    if (int rc = mdb_dbi_open(txn, kTableNames[number], flags, &out->dbi_[number]); rc != 0) {
+    if (int rc = mdb_dbi_open(txn, table_name(table), flags, &out->dbi_[static_cast<size_t>(table)]); rc != 0) {
       mdb_txn_abort(txn);
-      if (rc == MDB_NOTFOUND) return Error(Code::corrupt, std::string("table ") + kTableNames[number] + " is missing");
+      if (rc == MDB_NOTFOUND) return Error(Code::corrupt, std::string("table ") + table_name(table) + " is missing");
       return lmdb_error(rc, "open table");
     }
   }
   if (int rc = mdb_txn_commit(txn); rc != 0) return lmdb_error(rc, "open database");
+  TRY(out->map_file());
   return out;
+}
+
+Result<> Env::map_file() {
+  mdb_filehandle_t fd = -1;
+  MDB_envinfo info{};
+  MDB_stat stat{};
+  mdb_env_get_fd(env_, &fd);
+  mdb_env_info(env_, &info);
+  mdb_env_stat(env_, &stat);
+  void* map = ::mmap(nullptr, info.me_mapsize, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
+  if (map == MAP_FAILED) return errno_error(errno, "map database");
+  map_ = static_cast<const uint8_t*>(map);
+  map_size_ = info.me_mapsize;
+  pages_ = PageSource::mapped(map_, stat.ms_psize);
+  return {};
 }
 
 Env::~Env() {
   for (MDB_txn* txn : idle_) mdb_txn_abort(txn);
+  if (map_ != nullptr) ::munmap(const_cast<uint8_t*>(map_), map_size_);
   if (env_ != nullptr) mdb_env_close(env_);
+}
+
+Result<std::shared_ptr<const Snapshot>> Env::snapshot(uint64_t number) {
+  {
+    std::lock_guard lock(idle_mutex_);
+    if (snapshot_ != nullptr && snapshot_->transaction == number) return snapshot_;
+  }
+  // LMDB may be writing this very page for the commit after the next: then its number is another one.
+  std::array<uint8_t, kMetaSize> copy;
+  std::memcpy(copy.data(), map_ + (number & 1) * pages_.page_size(), copy.size());
+  const MetaPage meta = TRY(parse_meta(copy, number & 1));
+  if (meta.transaction != number) return Error(Code::busy, "the state was overtaken");
+  if (meta.last_page >= map_size_ / pages_.page_size()) return Error(Code::corrupt, "the database ends outside its map");
+  auto read = std::make_shared<const Snapshot>(TRY(read_snapshot(pages_, meta)));
+  std::lock_guard lock(idle_mutex_);
+  if (snapshot_ == nullptr || snapshot_->transaction < number) snapshot_ = read;
+  return std::shared_ptr<const Snapshot>(std::move(read));
 }
 
 uint64_t Env::used_bytes() const {
@@ -219,9 +273,21 @@ Result<ReadTxn> ReadTxn::begin(Env& env) {
       env.idle_.pop_back();
     }
   }
-  const int rc = txn != nullptr ? mdb_txn_renew(txn) : mdb_txn_begin(env.env_, nullptr, MDB_RDONLY, &txn);
+  int rc = txn != nullptr ? mdb_txn_renew(txn) : mdb_txn_begin(env.env_, nullptr, MDB_RDONLY, &txn);
   if (rc != 0) return lmdb_error(rc, "read database");
-  return ReadTxn(env, txn);
+  ReadTxn out(env, txn);
+  for (int attempt = 0;; ++attempt) {
+    auto snapshot = env.snapshot(mdb_txn_id(txn));
+    if (snapshot.ok()) {
+      out.snapshot_ = std::move(snapshot).value();
+      return out;
+    }
+    if (attempt == kPinAttempts || !(snapshot.is(Code::busy) || snapshot.is(Code::corrupt)))
+      return std::move(snapshot).error();
+    // A meta page that is being written may look damaged, too.
+    mdb_txn_reset(txn);
+    if (rc = mdb_txn_renew(txn); rc != 0) return lmdb_error(rc, "read database");
+  }
 }
 
 ReadTxn::~ReadTxn() {
@@ -232,46 +298,60 @@ ReadTxn::~ReadTxn() {
 }
 
 Result<std::optional<ByteView>> ReadTxn::get(Table table, ByteView key) const {
-  return get_value(txn_, env_->dbi_[static_cast<size_t>(table)], key);
+  TreeWalk walk(env_->pages_, snapshot_->root(table), snapshot_->last_page);
+  const bool found = TRY(walk.seek(key));
+  if (!found || compare_keys(walk.node().key, key) != 0) return std::optional<ByteView>();
+  Bytes unused;  // the pages are mapped
+  return std::optional<ByteView>(TRY(walk.value(unused)));
 }
 
-Result<Cursor> Cursor::open(const ReadTxn& txn, Table table) {
-  MDB_cursor* cursor = nullptr;
-  if (int rc = mdb_cursor_open(txn.txn_, txn.env_->dbi_[static_cast<size_t>(table)], &cursor); rc != 0)
-    return lmdb_error(rc, "read database");
-  return Cursor(cursor);
+Result<Cursor> Cursor::open(const ReadTxn& txn, Table table) { return Cursor(txn, table); }
+
+Result<std::optional<Cursor::Item>> Cursor::item(Result<bool> moved) {
+  if (!moved.ok()) {
+    lost_ = walk_.lost();
+    return std::move(moved).error();
+  }
+  if (!*moved) return std::optional<Item>();
+  const ByteView key = walk_.node().key;
+  auto value = walk_.value(scratch_);
+  if (!value.ok()) {  // this one alone
+    lost_.low.assign(key.begin(), key.end());
+    lost_.high = lost_.low;
+    lost_.high.push_back(0);
+    return std::move(value).error();
+  }
+  return std::optional<Item>(Item{key, *value});
 }
 
-Cursor::~Cursor() {
-  if (cursor_ != nullptr) mdb_cursor_close(cursor_);
-}
+Result<std::optional<Cursor::Item>> Cursor::seek(ByteView key) { return item(walk_.seek(key)); }
+Result<std::optional<Cursor::Item>> Cursor::next() { return item(walk_.next()); }
 
-Result<std::optional<Cursor::Item>> Cursor::move(MDB_val key, MDB_cursor_op op) {
-  MDB_val value{};
-  const int rc = mdb_cursor_get(cursor_, &key, &value, op);
-  if (rc == MDB_NOTFOUND) return std::optional<Item>();
-  if (rc != 0) return lmdb_error(rc, "read database");
-  return std::optional<Item>(Item{view(key), view(value)});
+bool Cursor::is_certain_before() const {
+  const auto before = walk_.before();
+  return !before.has_value() || before->page != kNoPage || checksum_matches(table_, before->key, before->data);
 }
-
-Result<std::optional<Cursor::Item>> Cursor::seek(ByteView key) { return move(val(key), MDB_SET_RANGE); }
-Result<std::optional<Cursor::Item>> Cursor::next() { return move({}, MDB_NEXT); }
 
 Result<WriteTxn> WriteTxn::begin(Env& env) {
   MDB_txn* txn = nullptr;
   if (int rc = mdb_txn_begin(env.env_, nullptr, 0, &txn); rc != 0) return lmdb_error(rc, "change database");
-  return WriteTxn(env, txn);
+  WriteTxn out(env, txn);
+  out.snapshot_ = TRY(env.snapshot(mdb_txn_id(txn) - 1));  // nobody else commits meanwhile
+  out.guard_ = std::make_unique<PathGuard>(env.pages_, *out.snapshot_);
+  return out;
 }
 
 WriteTxn::~WriteTxn() {
   if (txn_ != nullptr) mdb_txn_abort(txn_);
 }
 
-Result<std::optional<ByteView>> WriteTxn::get(Table table, ByteView key) const {
+Result<std::optional<ByteView>> WriteTxn::get(Table table, ByteView key) {
+  TRY(guard_->check(table, key, false));
   return get_value(txn_, env_->dbi_[static_cast<size_t>(table)], key);
 }
 
 Result<> WriteTxn::put(Table table, ByteView key, ByteView value) {
+  TRY(guard_->check(table, key, false));
   MDB_val k = val(key);
   MDB_val v = val(value);
   if (int rc = mdb_put(txn_, env_->dbi_[static_cast<size_t>(table)], &k, &v, 0); rc != 0)
@@ -280,6 +360,7 @@ Result<> WriteTxn::put(Table table, ByteView key, ByteView value) {
 }
 
 Result<bool> WriteTxn::remove(Table table, ByteView key) {
+  TRY(guard_->check(table, key, true));
   MDB_val k = val(key);
   const int rc = mdb_del(txn_, env_->dbi_[static_cast<size_t>(table)], &k, nullptr);
   if (rc == MDB_NOTFOUND) return false;

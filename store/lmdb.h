@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // LMDB behind one small wrapper: an environment with the six tables of docs/format.md §5.
 //
+// LMDB writes; reading goes through store/pages, which survives a damaged file. What LMDB
+// would read on the way of a change is looked at first (PathGuard).
+//
 // Rules of LMDB that the types keep: one Env per process and file, opened after the last fork; a read
 // transaction lives inside one request; a write transaction stays on its thread and only one exists at
 // a time; a ByteView from get() is valid until its transaction ends (and, in a WriteTxn, until the next
@@ -18,14 +21,10 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "store/cipher.h"
+#include "store/snapshot.h"
 #include "store/space.h"
 
 namespace tain::store {
-
-inline constexpr size_t kTableCount = 6;
-inline constexpr std::array<Table, kTableCount> kTables = {Table::state,  Table::inodes, Table::dirents,
-                                                           Table::xattrs, Table::blocks, Table::orphans};
 
 class Env {
  public:
@@ -33,7 +32,7 @@ class Env {
     uint64_t map_size_bytes = 0;  // 0: a sparse map that no vault reaches
     bool create = false;
   };
-  /// Opens the database file `path`. Refuses a truncated file before LMDB would touch the missing pages.
+  /// Opens the database file `path`. Before LMDB sees it, its size, meta pages and free list are checked.
   /// Errors: not_found, corrupt, io, no_space.
   static Result<std::unique_ptr<Env>> open(const std::string& path, const Options& options);
   ~Env();
@@ -57,11 +56,18 @@ class Env {
   friend class WriteTxn;
   Env() = default;
   uint64_t pages_beyond_end() const;
+  Result<> map_file();
+  /// The state that transaction `number` committed; `pinned` says that it still is the newest or is being read.
+  Result<std::shared_ptr<const Snapshot>> snapshot(uint64_t number);
 
   MDB_env* env_ = nullptr;
+  const uint8_t* map_ = nullptr;  // our own map of the file: LMDB does not tell where its is
+  size_t map_size_ = 0;
+  PageSource pages_;
   std::string path_;
   std::array<MDB_dbi, kTableCount + 1> dbi_{};  // by table number
   std::mutex idle_mutex_;
+  std::shared_ptr<const Snapshot> snapshot_;  // the one last asked for; guarded by idle_mutex_
   std::vector<MDB_txn*> idle_;  // reset read transactions, to be renewed: cheaper than beginning anew
 };
 
@@ -70,18 +76,21 @@ class ReadTxn {
  public:
   static Result<ReadTxn> begin(Env& env);
   ~ReadTxn();
-  ReadTxn(ReadTxn&& other) noexcept : env_(other.env_), txn_(std::exchange(other.txn_, nullptr)) {}
+  ReadTxn(ReadTxn&& other) noexcept
+      : env_(other.env_), txn_(std::exchange(other.txn_, nullptr)), snapshot_(std::move(other.snapshot_)) {}
   ReadTxn& operator=(ReadTxn&&) = delete;
 
-  /// Nothing when the key is not there. Errors: corrupt, io.
+  /// Nothing when the key is not there. Errors: corrupt (also: whether it is there cannot be known), io.
   Result<std::optional<ByteView>> get(Table table, ByteView key) const;
+  const Snapshot& snapshot() const { return *snapshot_; }
 
  private:
   friend class Cursor;
   friend class Env;
   ReadTxn(Env& env, MDB_txn* txn) : env_(&env), txn_(txn) {}
   Env* env_;
-  MDB_txn* txn_;
+  MDB_txn* txn_;                               // pins the pages of the state that it sees
+  std::shared_ptr<const Snapshot> snapshot_;  // shared with Env and other transactions on the same state
 };
 
 /// Walks a table in key order. Lives inside its transaction.
@@ -92,18 +101,26 @@ class Cursor {
     ByteView value;
   };
   static Result<Cursor> open(const ReadTxn& txn, Table table);
-  ~Cursor();
-  Cursor(Cursor&& other) noexcept : cursor_(std::exchange(other.cursor_, nullptr)) {}
-  Cursor& operator=(Cursor&&) = delete;
 
   /// The first item with a key not below `key`; nothing at the end.
+  /// After Code::corrupt, next() goes on behind what is damaged; lost() tells which keys that leaves out.
   Result<std::optional<Item>> seek(ByteView key);
   Result<std::optional<Item>> next();
+  const KeyRange& lost() const { return lost_; }
+  /// Whether the value is the one that was stored under its key. A damaged key may be that of any name between its
+  /// neighbours.
+  bool is_intact(const Item& item) const { return checksum_matches(table_, item.key, item.value); }
+  /// False when the value before the current one does not match its key: it may belong here.
+  bool is_certain_before() const;
 
  private:
-  explicit Cursor(MDB_cursor* cursor) : cursor_(cursor) {}
-  Result<std::optional<Item>> move(MDB_val key, MDB_cursor_op op);
-  MDB_cursor* cursor_;
+  Cursor(const ReadTxn& txn, Table table)
+      : table_(table), walk_(txn.env_->pages_, txn.snapshot_->root(table), txn.snapshot_->last_page) {}
+  Result<std::optional<Item>> item(Result<bool> moved);
+  Table table_;
+  TreeWalk walk_;
+  KeyRange lost_;
+  Bytes scratch_;
 };
 
 /// The one transaction that changes the database. Aborts unless committed.
@@ -111,10 +128,14 @@ class WriteTxn {
  public:
   static Result<WriteTxn> begin(Env& env);
   ~WriteTxn();
-  WriteTxn(WriteTxn&& other) noexcept : env_(other.env_), txn_(std::exchange(other.txn_, nullptr)) {}
+  WriteTxn(WriteTxn&& other) noexcept
+      : env_(other.env_),
+        txn_(std::exchange(other.txn_, nullptr)),
+        snapshot_(std::move(other.snapshot_)),
+        guard_(std::move(other.guard_)) {}
   WriteTxn& operator=(WriteTxn&&) = delete;
 
-  Result<std::optional<ByteView>> get(Table table, ByteView key) const;
+  Result<std::optional<ByteView>> get(Table table, ByteView key);
   /// Errors: no_space, io, corrupt.
   Result<> put(Table table, ByteView key, ByteView value);
   /// True when the key was there.
@@ -126,6 +147,8 @@ class WriteTxn {
   WriteTxn(Env& env, MDB_txn* txn) : env_(&env), txn_(txn) {}
   Env* env_;
   MDB_txn* txn_;
+  std::shared_ptr<const Snapshot> snapshot_;  // shared with Env: what the transaction began with
+  std::unique_ptr<PathGuard> guard_;
 };
 
 }  // namespace tain::store

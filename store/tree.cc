@@ -326,6 +326,10 @@ Result<> Tree::list(Ino directory, Cookie after, const std::function<bool(const 
     for (const Dirent& dirent : listing.entries) {
       if (!take({.name = dirent.name, .ino = dirent.child, .type = dirent.type, .cookie = dirent.cookie})) return {};
     }
+    if (listing.end && listing.damaged) {
+      return Error(Code::corrupt, "names in directory " + std::to_string(raw(directory)) + " are damaged: more may be there")
+          .hint("tain check tells what is damaged, tain salvage takes out what is intact");
+    }
     if (listing.end) return {};
     after = listing.reached;
   }

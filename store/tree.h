@@ -85,7 +85,7 @@ class Tree {
 
   /// Calls `take` for each entry after `after` in cookie order until it returns false. Without `.`
   /// and `..`; start with Cookie{0}. `take` runs without any lock and the name is valid only inside it.
-  /// An entry that exists throughout is seen exactly once.
+  /// An entry that exists throughout is seen exactly once. Errors: corrupt (after everything that can be read).
   Result<> list(Ino directory, Cookie after, const std::function<bool(const ListItem&)>& take);
 
   /// Errors: no_attribute.

@@ -282,6 +282,7 @@ Result<WorkingSet::Listing> WorkingSet::list(Ino directory, Cookie after, size_t
   Listing out;
   out.end = true;
   out.reached = Cookie{kNoBlock};
+  out.damaged = damaged_directories_.contains(raw(directory));
   std::vector<Dirent> stored;
   auto parent = inodes_.find(raw(directory));
   if (raw(after) == kNoBlock) return out;
@@ -290,6 +291,10 @@ Result<WorkingSet::Listing> WorkingSet::list(Ino directory, Cookie after, size_t
     ReadTxn txn = TRY(ReadTxn::begin(database_.env()));
     auto loaded = TRY(database_.load_dirents(txn, directory, Cookie{from}, Cookie{kNoBlock}, limit));
     stored = std::move(loaded.entries);
+    if (loaded.damaged > 0) {
+      damaged_directories_.insert(raw(directory));
+      out.damaged = true;
+    }
     if (!loaded.complete) {
       out.reached = loaded.last;
       out.end = false;

@@ -27,6 +27,7 @@
 #include <optional>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -163,6 +164,7 @@ class WorkingSet {
     std::vector<Dirent> entries;  // in cookie order; may be empty although more follow
     Cookie reached{};             // go on after this
     bool end = false;
+    bool damaged = false;  // names of this directory, here or where it was listed before, could not be read
   };
   /// Some entries with cookies above `after`: about `limit`.
   Result<Listing> list(Ino directory, Cookie after, size_t limit);
@@ -298,6 +300,7 @@ class WorkingSet {
   std::unordered_map<uint64_t, std::unique_ptr<CachedInode>> inodes_;
   std::list<Ino> clean_order_;  // least recently used last
   std::map<DirentKey, PendingDirent> dirents_;
+  std::unordered_set<uint64_t> damaged_directories_;  // a listing goes on from cookie to cookie: whoever ends it must know
   std::vector<Ino> dirty_inodes_;        // changed since the last freeze; may repeat
   std::vector<Ino> unjournaled_inodes_;  // changed since the last frame or commit; may repeat
   std::vector<DirentKey> unjournaled_dirents_;

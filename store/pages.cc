@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/pages.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/file.h"
+
+namespace tain::store {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "LMDB's file is in the byte order of its machine");
+
+constexpr uint32_t kMagic = 0xBEEFC0DE;
+constexpr uint32_t kVersion = 1;
+constexpr size_t kPageSizeMin = 512;
+constexpr size_t kPageSizeMax = 65536;
+constexpr size_t kRootSize = 48;
+constexpr size_t kNodeHeaderSize = 8;
+constexpr uint16_t kBranch = 0x01, kLeaf = 0x02, kOverflow = 0x04, kMeta = 0x08;
+constexpr uint16_t kNodeElsewhere = 0x01, kNodeTree = 0x02;
+constexpr uint64_t kListMax = uint64_t{1} << 32;  // entries of one item of the free list
+
+uint16_t load16(const uint8_t* p) {
+  return static_cast<uint16_t>(p[0] | p[1] << 8);
+}
+uint32_t load32(const uint8_t* p) {
+  uint32_t v = 0;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+uint64_t load64(const uint8_t* p) {
+  uint64_t v = 0;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+Error bad_page(uint64_t number, const char* what) {
+  return Error(Code::corrupt, "page " + std::to_string(number) + " of the database " + what)
+      .hint("keep the vault's files; tain check tells what is damaged, tain salvage takes out what is intact");
+}
+
+}  // namespace
+
+Result<TreeRoot> parse_root(ByteView bytes) {
+  Reader r(bytes);
+  r.raw(6);  // page size or pad, flags
+  TreeRoot root;
+  root.depth = r.u16();
+  r.raw(24);  // counts of pages
+  root.entries = r.u64();
+  root.page = r.u64();
+  const bool empty = root.page == kNoPage;
+  if (!r.done() || root.depth > kTreeDepthMax || empty != (root.depth == 0) || empty != (root.entries == 0))
+    return Error(Code::corrupt, "the root of a table has an impossible form");
+  return root;
+}
+
+Result<MetaPage> parse_meta(ByteView page, uint64_t number) {
+  if (page.size() < kMetaSize) return Error(Code::corrupt, "the database is too short");
+  const uint8_t* p = page.data();
+  MetaPage meta;
+  meta.page_size = load32(p + 40);
+  if (load64(p) != number || load16(p + 10) != kMeta || load32(p + 16) != kMagic || load32(p + 20) != kVersion ||
+      !std::has_single_bit(meta.page_size) || meta.page_size < kPageSizeMin || meta.page_size > kPageSizeMax)
+    return bad_page(number, "is no meta page of LMDB");
+  meta.free_list = TRY(parse_root(page.subspan(40, kRootSize)));
+  meta.main = TRY(parse_root(page.subspan(40 + kRootSize, kRootSize)));
+  meta.last_page = load64(p + 40 + 2 * kRootSize);
+  meta.transaction = load64(p + 48 + 2 * kRootSize);
+  // Transactions take turns, so a number of the other parity is damaged, or the page was put back.
+  const bool own_turn = (meta.transaction & 1) == number || meta.transaction == 0;
+  if (!own_turn || meta.last_page < 1 || meta.last_page > kNoPage / kPageSizeMax)
+    return bad_page(number, "says impossible things");
+  return meta;
+}
+
+Result<MetaPage> newest_meta(const Result<MetaPage>& first, const Result<MetaPage>& second) {
+  for (const auto* meta : {&first, &second})
+    if (!meta->ok()) return Error(meta->error());
+  const uint64_t a = first->transaction, b = second->transaction;
+  const bool successive = a + 1 == b || b + 1 == a || (a == 0 && b == 0);
+  if (!successive || first->page_size != second->page_size)
+    return Error(Code::corrupt, "the two meta pages of the database do not fit each other");
+  return a > b ? *first : *second;
+}
+
+Result<ByteView> PageSource::read(uint64_t page, uint64_t count, uint64_t last_page, Bytes& scratch) const {
+  if (page < 2 || page > last_page || count > last_page - page + 1)
+    return Error(Code::corrupt, "the database refers to page " + std::to_string(page) + ", which it does not have");
+  const size_t size = static_cast<size_t>(count) * page_size_;
+  if (map_ != nullptr) return ByteView(map_ + page * page_size_, size);
+  scratch.resize(size);
+  auto read = read_exactly(fd_, scratch, page * page_size_);
+  if (!read.ok()) return bad_page(page, "cannot be read").with(read.error().message());
+  return ByteView(scratch);
+}
+
+int compare_keys(ByteView a, ByteView b, KeyOrder order) {
+  if (order == KeyOrder::integer) {
+    if (a.size() != 8 || b.size() != 8) return a.size() < b.size() ? -1 : 1;
+    const uint64_t x = load64(a.data()), y = load64(b.data());
+    return x < y ? -1 : x > y ? 1 : 0;
+  }
+  const size_t size = std::min(a.size(), b.size());
+  const int compared = size == 0 ? 0 : std::memcmp(a.data(), b.data(), size);
+  if (compared != 0) return compared;
+  return a.size() < b.size() ? -1 : a.size() > b.size() ? 1 : 0;
+}
+
+bool KeyRange::contains(ByteView key, KeyOrder order) const {
+  return (low.empty() || compare_keys(key, low, order) >= 0) && (high.empty() || compare_keys(key, high, order) < 0);
+}
+
+Result<TreePage> TreePage::parse(ByteView page, uint64_t number) {
+  TreePage out;
+  const uint8_t* p = page.data();
+  const uint16_t flags = load16(p + 10);
+  const size_t lower = load16(p + 12), upper = load16(p + 14);
+  if (load64(p) != number) return bad_page(number, "is another one, or none: its number is wrong");
+  if (flags != kBranch && flags != kLeaf) return bad_page(number, "is of another kind than its place demands");
+  if (lower < kPageHeaderSize || lower % 2 != 0 || lower > upper || upper > page.size())
+    return bad_page(number, "has an impossible header");
+  out.page_ = page;
+  out.number_ = number;
+  out.count_ = (lower - kPageHeaderSize) / 2;
+  out.leaf_ = flags == kLeaf;
+  if (out.count_ == 0) return bad_page(number, "is empty");
+  return out;
+}
+
+Result<TreePage::Node> TreePage::node(size_t i) const {
+  const uint8_t* p = page_.data();
+  const size_t at = load16(p + kPageHeaderSize + 2 * i);
+  const size_t upper = load16(p + 14);
+  if (at < upper || at % 2 != 0 || at + kNodeHeaderSize > page_.size())
+    return bad_page(number_, "has a node outside it");
+  const uint64_t low = load16(p + at), high = load16(p + at + 2);
+  const uint16_t flags = load16(p + at + 4);
+  const size_t key_size = load16(p + at + 6);
+  const size_t room = page_.size() - at - kNodeHeaderSize;
+  if (key_size > room) return bad_page(number_, "has a key that leaves it");
+  Node node;
+  node.key = page_.subspan(at + kNodeHeaderSize, key_size);
+  if (!leaf_) {
+    node.page = low | high << 16 | uint64_t{flags} << 32;
+    return node;
+  }
+  node.size = low | high << 16;
+  const ByteView rest = page_.subspan(at + kNodeHeaderSize + key_size);
+  if (flags == kNodeElsewhere) {
+    if (rest.size() < 8) return bad_page(number_, "has a value that leaves it");
+    node.page = load64(rest.data());
+    return node;
+  }
+  if ((flags & ~kNodeTree) != 0) return bad_page(number_, "has a node of an unknown kind");
+  if (node.size > rest.size()) return bad_page(number_, "has a value that leaves it");
+  node.is_tree = flags == kNodeTree;
+  node.data = rest.first(node.size);
+  return node;
+}
+
+Result<> TreePage::check_nodes(KeyOrder order) const {
+  ByteView previous;
+  for (size_t i = 0; i < count_; ++i) {
+    const Node found = TRY(node(i));
+    // The first key of a branch page is never looked at: everything below the second is there.
+    if (!leaf_ && i == 0) continue;
+    if (found.key.empty() || (i > (leaf_ ? 0u : 1u) && compare_keys(previous, found.key, order) >= 0))
+      return bad_page(number_, "has keys out of order");
+    previous = found.key;
+  }
+  return {};
+}
+
+uint64_t overflow_pages(uint64_t size, size_t page_size) {
+  return (kPageHeaderSize - 1 + size) / page_size + 1;
+}
+
+Result<ByteView> read_overflow(const PageSource& source, uint64_t page, uint64_t size, uint64_t last_page,
+                               Bytes& scratch) {
+  const uint64_t count = overflow_pages(size, source.page_size());
+  const ByteView pages = TRY(source.read(page, count, last_page, scratch));
+  const uint8_t* p = pages.data();
+  // The header belongs to LMDB, not to the value: it is what LMDB frees these pages by.
+  if (load64(p) != page || load16(p + 10) != kOverflow || load32(p + 12) != count)
+    return bad_page(page, "is not the value that its leaf says");
+  return pages.subspan(kPageHeaderSize, size);
+}
+
+Result<> check_overflow(const PageSource& source, uint64_t page, uint64_t size, uint64_t last_page, Bytes& scratch) {
+  const uint64_t count = overflow_pages(size, source.page_size());
+  const ByteView head = TRY(source.read(page, 1, last_page, scratch));
+  const uint8_t* p = head.data();
+  if (load64(p) != page || load16(p + 10) != kOverflow || load32(p + 12) != count || count > last_page - page + 1)
+    return bad_page(page, "is not the value that its leaf says");
+  return {};
+}
+
+KeyRange TreeWalk::range_of(size_t level) const {
+  KeyRange range;
+  for (size_t i = 0; i < level; ++i) {
+    const Level& above = levels_[i];
+    // Checked when the page was entered.
+    if (above.index > 0) {
+      const ByteView key = above.page.node(above.index).value().key;
+      range.low.assign(key.begin(), key.end());
+    }
+    if (above.index + 1 < above.page.count()) {
+      const ByteView key = above.page.node(above.index + 1).value().key;
+      range.high.assign(key.begin(), key.end());
+    }
+  }
+  return range;
+}
+
+/// Checks the page that the walk comes to, and makes it the lowest level.
+Result<> TreeWalk::enter(uint64_t number) {
+  auto entered = [&]() -> Result<> {
+    Level& level = levels_[depth_];
+    const ByteView bytes = TRY(source_.read(number, 1, last_page_, level.scratch));
+    level.page = TRY(TreePage::parse(bytes, number));
+    if (level.page.is_leaf() != (depth_ + 1 == root_.depth)) return bad_page(number, "stands on the wrong level");
+    TRY(level.page.check_nodes(order_));
+    const size_t first = level.page.is_leaf() ? 0 : 1;
+    if (first >= level.page.count()) return {};
+    // Keys inside what the parents say, lest a page of another place or time passes.
+    const ByteView lowest = level.page.node(first).value().key;
+    const ByteView highest = level.page.node(level.page.count() - 1).value().key;
+    for (size_t i = depth_; i-- > 0;) {
+      const Level& above = levels_[i];
+      if (above.index == 0) continue;
+      if (compare_keys(lowest, above.page.node(above.index).value().key, order_) < 0)
+        return bad_page(number, "has keys of another place");
+      break;
+    }
+    for (size_t i = depth_; i-- > 0;) {
+      const Level& above = levels_[i];
+      if (above.index + 1 == above.page.count()) continue;
+      if (compare_keys(highest, above.page.node(above.index + 1).value().key, order_) >= 0)
+        return bad_page(number, "has keys of another place");
+      break;
+    }
+    return {};
+  }();
+  if (entered.ok()) {
+    if (note_entered_) entered_.push_back(number);
+    ++depth_;
+    return {};
+  }
+  lost_ = range_of(depth_);
+  lost_page_ = number;
+  return entered;
+}
+
+/// From the page `number` down to the first leaf node with a key not below `key`.
+Result<bool> TreeWalk::descend(uint64_t number, ByteView key) {
+  for (;;) {
+    if (depth_ == kTreeDepthMax) return bad_page(number, "is below too many others");
+    TRY(enter(number));
+    Level& level = levels_[depth_ - 1];
+    const TreePage& page = level.page;
+    // First node above (branch) or not below (leaf) `key`.
+    size_t from = page.is_leaf() ? 0 : 1, to = page.count();
+    while (from < to) {
+      const size_t middle = (from + to) / 2;
+      const int compared = compare_keys(page.node(middle).value().key, key, order_);
+      if (page.is_leaf() ? compared < 0 : compared <= 0)
+        from = middle + 1;
+      else
+        to = middle;
+    }
+    if (page.is_leaf()) {
+      level.index = from;
+      return settle(key);
+    }
+    level.index = from - 1;
+    number = page.node(level.index).value().page;
+  }
+}
+
+/// Takes the node at the lowest level's index, or goes on to the next leaf.
+Result<bool> TreeWalk::settle(ByteView key) {
+  while (depth_ > 0) {
+    Level& level = levels_[depth_ - 1];
+    if (level.index < level.page.count()) {
+      if (level.page.is_leaf()) {
+        node_ = TRY(level.page.node(level.index));
+        return true;
+      }
+      return descend(level.page.node(level.index).value().page, key);
+    }
+    --depth_;
+    if (depth_ > 0) ++levels_[depth_ - 1].index;
+  }
+  return false;
+}
+
+Result<bool> TreeWalk::seek(ByteView key) {
+  depth_ = 0;
+  if (root_.page == kNoPage) return false;
+  return descend(root_.page, key);
+}
+
+Result<bool> TreeWalk::next() {
+  if (depth_ == 0) return false;
+  ++levels_[depth_ - 1].index;
+  return settle({});
+}
+
+std::optional<TreePage::Node> TreeWalk::before() const {
+  if (depth_ == 0 || levels_[depth_ - 1].index == 0) return std::nullopt;
+  const Level& level = levels_[depth_ - 1];
+  return level.page.node(level.index - 1).value();
+}
+
+uint64_t TreeWalk::value_offset() const {
+  if (node_.page != kNoPage) return node_.page * source_.page_size() + kPageHeaderSize;
+  const ByteView bytes = levels_[depth_ - 1].page.bytes();
+  return page() * source_.page_size() + static_cast<uint64_t>(node_.data.data() - bytes.data());
+}
+
+Result<ByteView> TreeWalk::value(Bytes& scratch) const {
+  if (node_.page == kNoPage) return node_.data;
+  return read_overflow(source_, node_.page, node_.size, last_page_, scratch);
+}
+
+Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const MetaPage& meta,
+                                             std::vector<uint64_t>* own_pages) {
+  std::vector<uint64_t> out;
+  TreeWalk walk(source, meta.free_list, meta.last_page, KeyOrder::integer);
+  walk.note_entered(own_pages != nullptr);
+  const std::array<uint8_t, 8> lowest{};
+  Bytes scratch;
+  for (bool more = TRY(walk.seek(lowest)); more; more = TRY(walk.next())) {
+    const ByteView value = TRY(walk.value(scratch));
+    if (own_pages != nullptr && walk.node().page != kNoPage)
+      for (uint64_t i = 0; i < overflow_pages(walk.node().size, source.page_size()); ++i)
+        own_pages->push_back(walk.node().page + i);
+    Reader r(value);
+    const uint64_t count = r.u64();
+    if (count > kListMax || r.remaining() < count * 8) return Error(Code::corrupt, "the list of free pages is damaged");
+    uint64_t previous = kNoPage;
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint64_t page = r.u64();
+      if (page < 2 || page > meta.last_page || page >= previous)
+        return Error(Code::corrupt, "the list of free pages names an impossible page");
+      previous = page;
+      out.push_back(page);
+    }
+  }
+  if (own_pages != nullptr) own_pages->insert(own_pages->end(), walk.entered().begin(), walk.entered().end());
+  std::sort(out.begin(), out.end());
+  if (std::adjacent_find(out.begin(), out.end()) != out.end())
+    return Error(Code::corrupt, "the list of free pages names a page twice");
+  return out;
+}
+
+}  // namespace tain::store

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// LMDB's data file read without LMDB: nothing on a page is believed before it has been checked.
+//
+// LMDB trusts its file. A zeroed page or a cut file ends the process, and a page in another's place hides
+// records without a word. So LMDB writes, and everything that reads, checks or salvages goes through here:
+// a page must carry its own number, the right kind, and keys inside the range that its parent gives it.
+// docs/format.md §5.1 describes the layout.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace tain::store {
+
+inline constexpr uint64_t kNoPage = ~uint64_t{0};
+inline constexpr size_t kTreeDepthMax =
+    16;  // a tree of two children a page would hold 65 536 pages; real ones have hundreds
+inline constexpr size_t kPageHeaderSize = 16;  // bytes
+inline constexpr size_t kMetaSize = 152;       // bytes of a meta page that mean something
+
+/// Where a tree begins: LMDB's record of one table.
+struct TreeRoot {
+  uint64_t page = kNoPage;  // kNoPage: empty
+  uint64_t entries = 0;
+  uint16_t depth = 0;  // levels of pages
+};
+
+/// One of the two first pages: they take turns, so the one of the transaction before is always there.
+struct MetaPage {
+  size_t page_size = 0;  // bytes
+  uint64_t transaction = 0;
+  uint64_t last_page = 0;
+  TreeRoot free_list, main;
+};
+
+/// Errors: corrupt. `page` has at least kMetaSize bytes; `number` is 0 or 1.
+Result<MetaPage> parse_meta(ByteView page, uint64_t number);
+/// The newer of two meta pages that fit each other. Errors: corrupt (one is damaged, or was put back).
+Result<MetaPage> newest_meta(const Result<MetaPage>& first, const Result<MetaPage>& second);
+/// A tree's beginning from the 48 bytes that LMDB keeps of it. Errors: corrupt.
+Result<TreeRoot> parse_root(ByteView bytes);
+
+/// Pages of a file, mapped or read. Threads: any.
+class PageSource {
+ public:
+  PageSource() = default;
+  /// `map` holds all pages up to any `last_page` that read() is told of.
+  static PageSource mapped(const uint8_t* map, size_t page_size) { return {map, -1, page_size}; }
+  /// Reads with pread, so an unreadable sector is an error and not a signal. The descriptor stays the caller's.
+  static PageSource of_file(int fd, size_t page_size) { return {nullptr, fd, page_size}; }
+
+  size_t page_size() const { return page_size_; }
+  /// `count` pages from `page` on, in `scratch` if they had to be read. Errors: corrupt (past `last_page`), io.
+  Result<ByteView> read(uint64_t page, uint64_t count, uint64_t last_page, Bytes& scratch) const;
+
+ private:
+  PageSource(const uint8_t* map, int fd, size_t page_size) : map_(map), fd_(fd), page_size_(page_size) {}
+  const uint8_t* map_ = nullptr;
+  int fd_ = -1;
+  size_t page_size_ = 0;
+};
+
+/// Of tain's tables: bytes, then length. Of the free list: one machine integer.
+enum class KeyOrder { bytes, integer };
+int compare_keys(ByteView a, ByteView b, KeyOrder order = KeyOrder::bytes);
+
+/// A branch or leaf page, and what stands on it.
+class TreePage {
+ public:
+  struct Node {
+    ByteView key;
+    ByteView data;            // leaf: the value, empty when it lies elsewhere
+    uint64_t page = kNoPage;  // branch: the child; leaf: the first page of a value that lies elsewhere
+    uint64_t size = 0;        // bytes of the value
+    bool is_tree = false;     // the value is a TreeRoot's bytes
+  };
+  /// Checks the header; `number` is where the page lies. Errors: corrupt.
+  static Result<TreePage> parse(ByteView page, uint64_t number);
+
+  bool is_leaf() const { return leaf_; }
+  size_t count() const { return count_; }
+  uint64_t number() const { return number_; }
+  ByteView bytes() const { return page_; }
+  /// Errors: corrupt (it does not lie inside the page).
+  Result<Node> node(size_t i) const;
+  /// Every node inside the page, keys ascending. Errors: corrupt.
+  Result<> check_nodes(KeyOrder order = KeyOrder::bytes) const;
+
+ private:
+  ByteView page_;
+  uint64_t number_ = 0;
+  size_t count_ = 0;
+  bool leaf_ = false;
+};
+
+/// Pages that a value of `size` bytes takes beside its leaf.
+uint64_t overflow_pages(uint64_t size, size_t page_size);
+/// The bytes of a value that lies on pages of its own. Errors: corrupt, io.
+Result<ByteView> read_overflow(const PageSource& source, uint64_t page, uint64_t size, uint64_t last_page,
+                               Bytes& scratch);
+
+/// The same without reading more than the header; `scratch` then holds the first page.
+Result<> check_overflow(const PageSource& source, uint64_t page, uint64_t size, uint64_t last_page, Bytes& scratch);
+
+/// Keys from `low` on and below `high`; an empty `high` is no bound.
+struct KeyRange {
+  Bytes low, high;
+  bool contains(ByteView key, KeyOrder order = KeyOrder::bytes) const;
+};
+
+/// A walk through one tree in key order. Every page is checked whole before anything on it is returned.
+/// After an error with Code::corrupt, next() goes on behind the damaged page. Threads: one.
+class TreeWalk {
+ public:
+  TreeWalk(PageSource source, const TreeRoot& root, uint64_t last_page, KeyOrder order = KeyOrder::bytes)
+      : source_(source), root_(root), last_page_(last_page), order_(order) {}
+
+  /// To the first node with a key not below `key`. False at the end.
+  Result<bool> seek(ByteView key);
+  Result<bool> next();
+  /// The node found; valid until the next move.
+  const TreePage::Node& node() const { return node_; }
+  /// The node before it on the same page; nothing at the page's beginning.
+  std::optional<TreePage::Node> before() const;
+  /// The node's value. Errors: corrupt, io.
+  Result<ByteView> value(Bytes& scratch) const;
+  /// Where in the file the value's bytes begin.
+  uint64_t value_offset() const;
+  /// The page on which the node stands.
+  uint64_t page() const { return levels_[depth_ - 1].page.number(); }
+  /// After an error: the range of keys that could not be read, and the page.
+  const KeyRange& lost() const { return lost_; }
+  uint64_t lost_page() const { return lost_page_; }
+  /// Pages of branches and leaves entered so far, for who marks them.
+  const std::vector<uint64_t>& entered() const { return entered_; }
+  void note_entered(bool on) { note_entered_ = on; }
+
+ private:
+  struct Level {
+    TreePage page;
+    size_t index = 0;
+    Bytes scratch;
+  };
+  KeyRange range_of(size_t level) const;
+  Result<> enter(uint64_t number);
+  Result<bool> descend(uint64_t number, ByteView key);
+  Result<bool> settle(ByteView key);
+
+  PageSource source_;
+  TreeRoot root_;
+  uint64_t last_page_;
+  KeyOrder order_;
+  std::array<Level, kTreeDepthMax> levels_;
+  size_t depth_ = 0;  // levels in use
+  TreePage::Node node_;
+  KeyRange lost_;
+  uint64_t lost_page_ = kNoPage;
+  bool note_entered_ = false;
+  std::vector<uint64_t> entered_;
+};
+
+/// The free list: pages that hold nothing current. Errors: corrupt, io.
+Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const MetaPage& meta,
+                                             std::vector<uint64_t>* own_pages = nullptr);
+
+}  // namespace tain::store

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/pages.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "base/file.h"
+#include "store/database.h"
+#include "tests/support/temp_directory.h"
+
+namespace tain::store {
+namespace {
+
+
+/// A database with records in one table, whose pages the tests damage.
+class PagesTest : public testing::Test {
+ protected:
+  static constexpr Table kTable = Table::dirents;
+
+  static Bytes value_of(const Bytes& key, size_t size) {
+    Bytes value(size, key.back());
+    const auto checksum = value_checksum(kTable, key, value);
+    value.insert(value.end(), checksum.begin(), checksum.end());
+    return value;
+  }
+  void fill(uint64_t count) {
+    auto env = Env::open(path(), {.map_size_bytes = uint64_t{1} << 26, .create = true}).value();
+    for (uint64_t part = 0; part < 4; ++part) {  // several transactions, so that there are free pages
+      WriteTxn txn = WriteTxn::begin(*env).value();
+      for (uint64_t i = part; i < count; i += 4) {
+        const auto raw_key = dirent_key(Ino{i / 100 + 1}, Cookie{i * 64 + 16});
+        Bytes key(raw_key.begin(), raw_key.end());
+        const Bytes value = value_of(key, i % 50 == 7 ? 9000 : 40 + i % 60);
+        ASSERT_TRUE(txn.put(kTable, key, value).ok());
+        expected_[key] = value;
+      }
+      ASSERT_TRUE(std::move(txn).commit().ok());
+    }
+  }
+  std::string path() const { return directory_.path("data.mdb"); }
+  std::unique_ptr<Env> open() { return Env::open(path(), {.map_size_bytes = uint64_t{1} << 26}).value(); }
+
+  /// Leaves of the table, with the first key of each.
+  std::map<uint64_t, Bytes> leaves() {
+    auto env = open();
+    ReadTxn txn = ReadTxn::begin(*env).value();
+    UniqueFd fd(::open(path().c_str(), O_RDONLY));
+    TreeWalk walk(PageSource::of_file(fd.get(), kPageSize), txn.snapshot().root(kTable), txn.snapshot().last_page);
+    std::map<uint64_t, Bytes> out;
+    const uint8_t lowest = 0;
+    for (bool more = walk.seek({&lowest, 1}).value(); more; more = walk.next().value())
+      out.try_emplace(walk.page(), walk.node().key.begin(), walk.node().key.end());
+    return out;
+  }
+  Bytes page(uint64_t number) {
+    UniqueFd fd(::open(path().c_str(), O_RDONLY));
+    Bytes out(kPageSize);
+    EXPECT_TRUE(read_exactly(fd.get(), out, number * kPageSize).ok());
+    return out;
+  }
+  void overwrite(uint64_t number, const Bytes& bytes, size_t offset = 0) {
+    UniqueFd fd(::open(path().c_str(), O_WRONLY));
+    ASSERT_TRUE(write_exactly(fd.get(), bytes, number * kPageSize + offset).ok());
+  }
+  /// Reads every key: how many are right, refused, silently missing or wrong.
+  struct Outcome {
+    size_t right = 0, refused = 0, silent = 0;
+  };
+  Outcome read_all() {
+    Outcome out;
+    auto env = open();
+    ReadTxn txn = ReadTxn::begin(*env).value();
+    for (const auto& [key, value] : expected_) {
+      auto found = txn.get(kTable, key);
+      if (!found.ok())
+        ++out.refused;
+      else if (found->has_value() && std::equal(value.begin(), value.end(), (*found)->begin(), (*found)->end()))
+        ++out.right;
+      else
+        ++out.silent;
+    }
+    return out;
+  }
+
+  test::TempDirectory directory_;
+  std::map<Bytes, Bytes> expected_;
+};
+
+TEST_F(PagesTest, AWalkSeesWhatLmdbStored) {
+  fill(3000);
+  auto env = open();
+  ReadTxn txn = ReadTxn::begin(*env).value();
+  Cursor cursor = Cursor::open(txn, kTable).value();
+  auto want = expected_.begin();
+  for (auto item = cursor.seek(want->first).value(); item.has_value(); item = cursor.next().value(), ++want) {
+    ASSERT_NE(want, expected_.end());
+    ASSERT_TRUE(std::equal(want->first.begin(), want->first.end(), item->key.begin(), item->key.end()));
+    ASSERT_TRUE(std::equal(want->second.begin(), want->second.end(), item->value.begin(), item->value.end()));
+    EXPECT_TRUE(cursor.is_intact(*item));
+  }
+  EXPECT_EQ(want, expected_.end());
+  EXPECT_EQ(read_all().right, expected_.size());
+}
+
+TEST_F(PagesTest, ATransactionSeesItsOwnState) {
+  fill(100);
+  auto env = open();
+  const Bytes key = expected_.begin()->first;
+  ReadTxn before = ReadTxn::begin(*env).value();
+  for (int i = 0; i < 5; ++i) {
+    WriteTxn txn = WriteTxn::begin(*env).value();
+    ASSERT_TRUE(txn.remove(kTable, key).ok());
+    ASSERT_TRUE(txn.put(kTable, value_of(key, 4), as_bytes("x")).ok());
+    ASSERT_TRUE(std::move(txn).commit().ok());
+  }
+  EXPECT_TRUE(before.get(kTable, key).value().has_value());
+  ReadTxn after = ReadTxn::begin(*env).value();
+  EXPECT_FALSE(after.get(kTable, key).value().has_value());
+}
+
+TEST_F(PagesTest, APageInAnothersPlaceIsRefusedNotSearched) {
+  fill(3000);
+  const auto pages = leaves();
+  const auto victim = std::next(pages.begin(), 5)->first;
+  overwrite(victim, page(std::next(pages.begin(), 9)->first));
+
+  const Outcome outcome = read_all();
+
+  EXPECT_EQ(outcome.silent, 0u);
+  EXPECT_GT(outcome.refused, 0u);
+  EXPECT_LT(outcome.refused, 60u) << "one page's worth";
+}
+
+TEST_F(PagesTest, AZeroedPageIsRefusedAndAWalkGoesOnBehindIt) {
+  fill(3000);
+  const auto pages = leaves();
+  overwrite(std::next(pages.begin(), 5)->first, Bytes(kPageSize));
+
+  EXPECT_EQ(read_all().silent, 0u);
+  auto env = open();
+  ReadTxn txn = ReadTxn::begin(*env).value();
+  Cursor cursor = Cursor::open(txn, kTable).value();
+  size_t seen = 0, lost = 0;
+  for (auto item = cursor.seek(expected_.begin()->first);; item = cursor.next()) {
+    if (!item.ok()) {
+      ++lost;
+      EXPECT_FALSE(cursor.lost().low.empty());
+      continue;
+    }
+    if (!item->has_value()) break;
+    ++seen;
+  }
+  EXPECT_EQ(lost, 1u);
+  EXPECT_GT(seen, expected_.size() - 60);
+}
+
+TEST_F(PagesTest, AChangeOnADamagedPageFailsWithoutLmdb) {
+  fill(3000);
+  const auto pages = leaves();
+  const auto victim = std::next(pages.begin(), 5);
+  const auto neighbour = std::next(pages.begin(), 6);
+  overwrite(victim->first, Bytes(kPageSize));
+  auto env = open();
+  WriteTxn txn = WriteTxn::begin(*env).value();
+
+  EXPECT_TRUE(txn.get(kTable, victim->second).is(Code::corrupt));
+  EXPECT_TRUE(txn.put(kTable, victim->second, as_bytes("x")).is(Code::corrupt));
+  EXPECT_TRUE(txn.remove(kTable, victim->second).is(Code::corrupt));
+  // Pages that shrink are merged with their neighbours.
+  const auto by_key = [&] {
+    std::map<Bytes, uint64_t> out;
+    for (const auto& [number, key] : pages) out[key] = number;
+    return out;
+  }();
+  const auto after = std::next(by_key.find(victim->second));
+  ASSERT_NE(after, by_key.end());
+  EXPECT_TRUE(txn.remove(kTable, after->first).is(Code::corrupt));
+  EXPECT_TRUE(txn.put(kTable, neighbour->second, as_bytes("x")).ok());
+  EXPECT_TRUE(std::move(txn).commit().ok());
+}
+
+TEST_F(PagesTest, EveryBitFlipOnALeafIsNoticedOrHarmless) {
+  fill(400);
+  const auto pages = leaves();
+  const uint64_t victim = std::next(pages.begin(), 2)->first;
+  const Bytes original = page(victim);
+  for (size_t bit = 0; bit < kPageSize * 8; bit += 37) {
+    Bytes damaged = original;
+    damaged[bit / 8] = static_cast<uint8_t>(damaged[bit / 8] ^ 1 << bit % 8);
+    overwrite(victim, damaged);
+    auto env = open();
+    ReadTxn txn = ReadTxn::begin(*env).value();
+    for (const auto& [key, value] : expected_) {
+      auto found = txn.get(kTable, key);
+      if (!found.ok()) continue;
+      if (found->has_value()) {
+        // A value that was hit is refused by its checksum and seal.
+        EXPECT_TRUE(!checksum_matches(kTable, key, **found) ||
+                    std::equal(value.begin(), value.end(), (*found)->begin(), (*found)->end()))
+            << bit;
+        continue;
+      }
+      // A key that was hit: a neighbour says that something is wrong.
+      Cursor cursor = Cursor::open(txn, kTable).value();
+      auto item = cursor.seek(key);
+      const bool noticed =
+          !item.ok() || !cursor.is_certain_before() || (item->has_value() && !cursor.is_intact(**item));
+      EXPECT_TRUE(noticed) << bit;
+    }
+  }
+}
+
+TEST_F(PagesTest, DamagedMetaPagesAreRefusedAtOpen) {
+  fill(400);
+  for (const uint64_t number : {uint64_t{0}, uint64_t{1}}) {
+    const Bytes original = page(number);
+    // Number, flags, magic, version, page size, transaction.
+    for (const size_t offset : {size_t{0}, size_t{10}, size_t{16}, size_t{20}, size_t{40}, size_t{144}}) {
+      Bytes damaged = original;
+      damaged[offset] = static_cast<uint8_t>(damaged[offset] ^ 5);
+      overwrite(number, damaged);
+      EXPECT_TRUE(Env::open(path(), {.map_size_bytes = uint64_t{1} << 26}).is(Code::corrupt))
+          << number << ' ' << offset;
+    }
+    overwrite(number, original);
+  }
+  EXPECT_EQ(read_all().right, expected_.size());
+}
+
+TEST_F(PagesTest, ADamagedFreeListIsRefusedAtOpen) {
+  fill(3000);
+  UniqueFd fd(::open(path().c_str(), O_RDONLY));
+  const MetaPage meta = newest_meta(parse_meta(page(0), 0), parse_meta(page(1), 1)).value();
+  std::vector<uint64_t> own;
+  ASSERT_FALSE(read_free_list(PageSource::of_file(fd.get(), kPageSize), meta, &own).value().empty());
+  ASSERT_FALSE(own.empty());
+
+  overwrite(own.front(), Bytes(kPageSize));
+
+  EXPECT_TRUE(Env::open(path(), {.map_size_bytes = uint64_t{1} << 26}).is(Code::corrupt));
+}
+
+}  // namespace
+}  // namespace tain::store
