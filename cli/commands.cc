@@ -112,6 +112,14 @@ const std::vector<Command>& commands() {
        join({{{"long", 'l', "", "with permissions, owner, size and time"}}, password_options(), {kJson}}), cmd_ls},
       {"cat", {}, "VAULT:PATH | VAULT PATH", 1, 2, "write a file of a vault, mounted or not, to standard output", "",
        join({password_options()}), cmd_cat},
+      {"check", {}, "VAULT", 1, 1, "read everything in a vault and say what is damaged",
+       "The vault must not be mounted. Checks the header's copies, the structure of the database, every checksum and\n"
+       "seal, counts and links. Rot: the storage returned other bytes than were written; tampering: somebody or some\n"
+       "program changed them. Exits with 26 when something is damaged.\n"
+       "--repair mends what can be mended without losing anything that can be read, and exits with 27 when nothing is\n"
+       "wrong any more. A database whose structure is damaged is left alone: see tain salvage.\n",
+       join({{{"repair", 0, "", "mend what can be mended; keeps a copy of the database as it was"}}, password_options(), {kJson}}),
+       cmd_check},
       {"doctor", {}, "[VAULT]", 0, 1, "check this machine, and a vault's header, for trouble",
        "Needs no password. Exits with 1 if something would keep tain from working, with 26 if the vault's header is damaged.\n",
        join({{kJson}}), cmd_doctor},
@@ -159,8 +167,9 @@ void print_help(World& world, const Command& command) {
 }
 
 int run(World& world, const std::vector<std::string>& words) {
+  world.status = kExitOk;
   auto outcome = dispatch(world, words);
-  if (outcome.ok()) return kExitOk;
+  if (outcome.ok()) return world.status;
   world.out.flush();
   print_error(world, outcome.error());
   return exit_status(outcome.code());

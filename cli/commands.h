@@ -47,6 +47,7 @@ Result<> cmd_list(World& world, const Arguments& arguments);
 Result<> cmd_passwd(World& world, const Arguments& arguments);
 Result<> cmd_ls(World& world, const Arguments& arguments);
 Result<> cmd_cat(World& world, const Arguments& arguments);
+Result<> cmd_check(World& world, const Arguments& arguments);
 Result<> cmd_doctor(World& world, const Arguments& arguments);
 Result<> cmd_version(World& world, const Arguments& arguments);
 Result<> cmd_help(World& world, const Arguments& arguments);

@@ -20,6 +20,7 @@ enum Exit : int {
   kExitFuse = 19,
   kExitEmptyPassword = 22,
   kExitDamage = 26,
+  kExitRepaired = 27,
   kExitInterrupted = 130,
 };
 

@@ -26,6 +26,7 @@ struct World {
   bool out_is_tty = false;
   bool err_is_tty = false;
   uid_t uid = 0;
+  int status = 0;  // exit status of a command that succeeded and has more to tell than that
   /// The value of an environment variable; empty when not set. Never of a secret.
   std::function<std::string(const char* name)> env = {};
 };

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/mend.h"
+
+#include <algorithm>
+
+#include "base/secret.h"
+
+namespace tain::store {
+namespace {
+
+constexpr uint64_t kCollisionsMax = 16;  // names of one hash (docs/format.md §6.2)
+
+class Mender {
+ public:
+  Mender(Catalog& catalog, const std::set<uint64_t>& keep, Time now) : catalog_(catalog), keep_(keep), now_(now) {
+    const auto& state = catalog.survey().state;
+    out_.next_ino = state.has_value() ? state->next_ino : raw(kRootIno) + 1;
+    if (!catalog.inodes.empty()) out_.next_ino = std::max(out_.next_ino, catalog.inodes.rbegin()->first + 1);
+    if (!keep.empty()) out_.next_ino = std::max(out_.next_ino, *keep.rbegin() + 1);
+    for (const CatalogName& name : catalog.names) out_.next_ino = std::max(out_.next_ino, raw(name.dirent.child) + 1);
+  }
+
+  Mended run() {
+    if (!catalog_.inodes.contains(raw(kRootIno))) {
+      make_directory(raw(kRootIno), kRootIno);
+      out_.remarks.push_back("the root directory's own record was lost: it was made anew");
+    }
+    make_lost_directories();
+    drop_names();
+    catalog_.count_names();
+    std::vector<uint64_t> nameless;
+    for (const auto& [ino, inode] : catalog_.inodes)
+      if (ino != raw(kRootIno) && inode.names == 0 && inode.nlink != 0) nameless.push_back(ino);
+    for (uint64_t ino : nameless) adopt(ino);
+    catalog_.count_names();
+    return std::move(out_);
+  }
+
+ private:
+  /// A directory with an own record anew: its names still are what they were.
+  void make_directory(uint64_t ino, Ino parent) {
+    Inode inode;
+    inode.ino = Ino{ino};
+    inode.parent = parent;
+    inode.entry.bytes = random_array<16>();
+    inode.content.id.bytes = random_array<16>();
+    inode.mode = S_IFDIR | 0700;
+    inode.nlink = 2;
+    auto root = catalog_.load_inode(raw(kRootIno));
+    if (root.ok()) {
+      inode.uid = root->uid;
+      inode.gid = root->gid;
+    }
+    inode.atime = inode.mtime = inode.ctime = inode.btime = now_;
+    CatalogInode& entry = catalog_.inodes[ino];
+    entry.mode = inode.mode;
+    entry.nlink = inode.nlink;
+    entry.parent = parent;
+    out_.new_inodes.push_back(std::move(inode));
+  }
+
+  void make_lost_directories() {
+    std::set<uint64_t> wanted;
+    for (const CatalogName& name : catalog_.names) {
+      const Dirent& dirent = name.dirent;
+      if (!catalog_.inodes.contains(raw(dirent.directory))) wanted.insert(raw(dirent.directory));
+      if (dirent.type == dirent_type(S_IFDIR) && !catalog_.inodes.contains(raw(dirent.child)) && !name.stale)
+        wanted.insert(raw(dirent.child));
+    }
+    for (uint64_t ino : wanted) {
+      if (keep_.contains(ino)) continue;
+      Ino parent = kRootIno;
+      for (const CatalogName& name : catalog_.names)
+        if (raw(name.dirent.child) == ino) parent = name.dirent.directory;
+      make_directory(ino, parent);
+      lost_directories_.insert(ino);
+    }
+  }
+
+  void drop_names() {
+    // Names that are current come first: those of older copies count as far as an inode still waits for one.
+    std::stable_sort(catalog_.names.begin(), catalog_.names.end(),
+                     [](const CatalogName& a, const CatalogName& b) { return a.stale < b.stale; });
+    catalog_.count_names();
+    for (uint64_t ino : lost_directories_)
+      out_.lost.push_back({.part = Part::record,
+                           .what = "the directory's own record is lost: owner, permissions and times are new",
+                           .ino = Ino{ino},
+                           .path = catalog_.path(ino)});
+    std::map<uint64_t, uint64_t> links;
+    std::set<std::pair<uint64_t, std::string>> seen;
+    std::vector<bool> stays;
+    for (CatalogName& name : catalog_.names) {
+      const bool stay = keep_name(name, links, seen);
+      stays.push_back(stay);
+      if (stay) ++links[raw(name.dirent.child)];
+    }
+    std::vector<CatalogName> kept;
+    for (size_t i = 0; i < stays.size(); ++i)
+      if (stays[i]) kept.push_back(std::move(catalog_.names[i]));
+    catalog_.names = std::move(kept);
+  }
+
+  bool keep_name(CatalogName& name, const std::map<uint64_t, uint64_t>& links,
+                 std::set<std::pair<uint64_t, std::string>>& seen) {
+    Dirent& dirent = name.dirent;
+    const uint64_t child = raw(dirent.child);
+    const std::string folder = catalog_.path(raw(dirent.directory));
+    const std::string path = folder + (folder.ends_with('/') ? "" : "/") + dirent.name;
+    auto at = catalog_.inodes.find(child);
+    if (at == catalog_.inodes.end()) {
+      if (keep_.contains(child)) return true;
+      if (!name.stale)
+        out_.lost.push_back({.part = Part::name,
+                             .what = "its inode is lost: content and attributes cannot be found",
+                             .ino = dirent.child,
+                             .path = path});
+      return false;
+    }
+    const auto linked = links.find(child);
+    const uint64_t wanted = at->second.is_directory() ? 1 : at->second.nlink;
+    if (name.stale && (child == raw(kRootIno) || (linked != links.end() && linked->second >= wanted))) return false;
+    if (!seen.emplace(raw(dirent.directory), dirent.name).second) return false;
+    if (name.stale)
+      out_.remarks.push_back("the name " + path + " is from an older copy: it may have been changed since");
+    dirent.type = dirent_type(at->second.mode);
+    return true;
+  }
+
+  bool has_name(uint64_t directory, const std::string& name) const {
+    return std::any_of(catalog_.names.begin(), catalog_.names.end(), [&](const CatalogName& other) {
+      return raw(other.dirent.directory) == directory && other.dirent.name == name;
+    });
+  }
+
+  void add_name(Ino directory, const std::string& name, uint64_t child, uint32_t mode) {
+    if (cookies_.empty())
+      for (const CatalogName& other : catalog_.names)
+        cookies_.insert({raw(other.dirent.directory), raw(other.dirent.cookie)});
+    uint64_t cookie = catalog_.cipher().name_hash(directory, name);
+    const uint64_t end = cookie + kCollisionsMax;
+    while (cookie < end && !cookies_.insert({raw(directory), cookie}).second) ++cookie;
+    const Dirent dirent{.directory = directory,
+                        .cookie = Cookie{cookie},
+                        .child = Ino{child},
+                        .type = dirent_type(mode),
+                        .location_stamp = {},
+                        .name = name};
+    catalog_.names.push_back({.dirent = dirent, .extent = {}, .stale = false});
+    out_.new_names.push_back(dirent);
+  }
+
+  void adopt(uint64_t ino) {
+    if (lost_and_found_ == 0) {
+      lost_and_found_ = out_.next_ino++;
+      std::string name = kLostAndFound;
+      for (int i = 2; has_name(raw(kRootIno), name); ++i) name = std::string(kLostAndFound) + "-" + std::to_string(i);
+      make_directory(lost_and_found_, kRootIno);
+      add_name(kRootIno, name, lost_and_found_, S_IFDIR);
+      folder_name_ = name;
+    }
+    CatalogInode& inode = catalog_.inodes[ino];
+    if (inode.is_directory()) inode.parent = Ino{lost_and_found_};
+    add_name(Ino{lost_and_found_}, std::to_string(ino), ino, inode.mode);
+    out_.remarks.push_back("the name of inode " + std::to_string(ino) + " is lost: it is now /" + folder_name_ + "/" +
+                           std::to_string(ino));
+  }
+
+  Catalog& catalog_;
+  const std::set<uint64_t>& keep_;
+  const Time now_;
+  Mended out_;
+  uint64_t lost_and_found_ = 0;
+  std::string folder_name_;
+  std::set<uint64_t> lost_directories_;
+  std::set<std::pair<uint64_t, uint64_t>> cookies_;  // in use; filled when the first name is made
+};
+
+}  // namespace
+
+Mended mend_names(Catalog& catalog, const std::set<uint64_t>& keep, Time now) {
+  return Mender(catalog, keep, now).run();
+}
+
+bool mend_counts(const Catalog& catalog, Inode& inode) {
+  const auto it = catalog.inodes.find(raw(inode.ino));
+  if (it == catalog.inodes.end()) return false;
+  const CatalogInode& entry = it->second;
+  const Inode before = inode;
+  if (!inode.is_directory()) {
+    inode.nlink = static_cast<uint32_t>(entry.names);
+    return !(inode == before);
+  }
+  inode.children = entry.entries;
+  if (inode.nlink != 0) inode.nlink = static_cast<uint32_t>(2 + entry.subdirectories);
+  if (inode.ino == kRootIno)
+    inode.parent = kRootIno;
+  else if (entry.first_name != ~size_t{0})
+    inode.parent = catalog.names[entry.first_name].dirent.directory;
+  return !(inode == before);
+}
+
+}  // namespace tain::store

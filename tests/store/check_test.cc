@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/check.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "store/database.h"
+#include "store/repair.h"
+#include "tests/support/audit.h"
+#include "tests/support/temp_vault.h"
+
+namespace tain::store {
+namespace {
+
+using test::TempVault;
+
+/// A small vault, closed, whose values the tests change behind tain's back.
+class CheckTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    file_ = temp_.make_file(kRootIno, "file");
+    temp_.write(file_, 0, std::string(10000, 'x'));
+    folder_ = temp_.make_directory(kRootIno, "folder");
+    inner_ = temp_.make_file(folder_, "inner");
+    temp_.write(inner_, 0, "some text");
+    ASSERT_TRUE(temp_.vault().close().ok());
+    temp_.close();
+    ASSERT_TRUE(check().findings.empty());
+  }
+  CheckReport check() {
+    auto report = check_vault(temp_.directory(), TempVault::password(), {});
+    EXPECT_TRUE(report.ok()) << report.error().message();
+    return report.ok() ? *std::move(report) : CheckReport();
+  }
+  RepairReport repair() {
+    auto report = repair_vault(temp_.directory(), TempVault::password(), {});
+    EXPECT_TRUE(report.ok()) << report.error().message();
+    return report.ok() ? *std::move(report) : RepairReport();
+  }
+  /// Runs `change` on the open database, with the keys. Digests stay as they were unless it uses a Batch.
+  void change(const std::function<void(Env&, const Cipher&)>& change) {
+    LockedVault vault = LockedVault::open(temp_.directory(), TempVault::password()).value();
+    auto env = Env::open(temp_.directory() + "/data.mdb", {.map_size_bytes = uint64_t{1} << 28}).value();
+    change(*env, *vault.cipher);
+  }
+  /// The stored bytes of one value, changed by `edit` and put back.
+  void edit_value(Table table, ByteView key, const std::function<void(Bytes&)>& edit) {
+    change([&](Env& env, const Cipher&) {
+      WriteTxn txn = WriteTxn::begin(env).value();
+      const ByteView stored = *txn.get(table, key).value();
+      Bytes value(stored.begin(), stored.end());
+      edit(value);
+      ASSERT_TRUE(txn.put(table, key, value).ok());
+      ASSERT_TRUE(std::move(txn).commit().ok());
+    });
+  }
+  void edit_inode(Ino ino, const std::function<void(Inode&)>& edit) {
+    change([&](Env& env, const Cipher& cipher) {
+      Database database(env, cipher, 0);
+      ReadTxn read = ReadTxn::begin(env).value();
+      const State state = database.load_state(read).value();
+      Inode inode = *database.load_inode(read, ino).value();
+      edit(inode);
+      Batch batch = Batch::begin(database, state).value();
+      ASSERT_TRUE(
+          batch.put_record(Table::inodes, ino_key(ino), Kind::inode, kInodeSchema, encode_inode(inode), false).ok());
+      ASSERT_TRUE(std::move(batch).commit(state).ok());
+    });
+  }
+  static bool mentions(const std::vector<Finding>& findings, const std::string& path, const std::string& what) {
+    return std::any_of(findings.begin(), findings.end(), [&](const Finding& found) {
+      return found.path == path && found.what.find(what) != std::string::npos;
+    });
+  }
+  std::vector<std::string> audit() { return test::audit_store(temp_.directory(), TempVault::password()); }
+
+  TempVault temp_{OpenOptions{.committer_thread = false}};
+  Ino file_{}, folder_{}, inner_{};
+};
+
+TEST_F(CheckTest, TellsRotFromTamperingFromADamagedChecksum) {
+  const auto key = ino_key(inner_);
+  const auto seal_checksum = [&](Bytes& value) {
+    const auto checksum = value_checksum(Table::inodes, key, ByteView(value).first(value.size() - kChecksumSize));
+    std::copy(checksum.begin(), checksum.end(), value.end() - kChecksumSize);
+  };
+  const auto diagnosis = [&] {
+    for (const Finding& found : check().findings)
+      if (found.part == Part::record && found.ino == inner_) return found.damage;
+    return Damage::none;
+  };
+
+  edit_value(Table::inodes, key, [](Bytes& value) { value.back() ^= 1; });
+  EXPECT_EQ(diagnosis(), Damage::checksum_only);
+  edit_value(Table::inodes, key, [](Bytes& value) { value[100] ^= 1; });
+  EXPECT_EQ(diagnosis(), Damage::rot);
+  edit_value(Table::inodes, key, [&](Bytes& value) { seal_checksum(value); });
+  EXPECT_EQ(diagnosis(), Damage::tampering);
+}
+
+TEST_F(CheckTest, NamesTheBytesOfAFileThatCannotBeRead) {
+  BlockId id;
+  change([&](Env& env, const Cipher& cipher) {
+    Database database(env, cipher, 0);
+    ReadTxn txn = ReadTxn::begin(env).value();
+    id = database.load_inode(txn, file_).value()->content.root.begin()->second.id;
+  });
+  // 10 000 bytes are three cells; the middle one is hit.
+  edit_value(Table::blocks, block_key(id), [](Bytes& value) { value[kBlockHeaderSize + 3 * 16 + 5000] ^= 1; });
+
+  const CheckReport report = check();
+
+  ASSERT_TRUE(mentions(report.findings, "/file", "bytes 4096 to 8191"));
+  const auto found =
+      std::find_if(report.findings.begin(), report.findings.end(), [](const Finding& f) { return f.end != 0; });
+  EXPECT_EQ(found->begin, 4096u);
+  EXPECT_EQ(found->end, 8192u);
+  EXPECT_EQ(found->damage, Damage::rot);
+  EXPECT_FALSE(found->repairable);
+}
+
+TEST_F(CheckTest, RepairMakesCountsRightAndKeepsACopy) {
+  edit_inode(folder_, [](Inode& inode) { inode.children = 7; });
+  edit_inode(inner_, [](Inode& inode) { inode.nlink = 3; });
+  edit_inode(file_, [](Inode& inode) { inode.content.allocated = 1; });
+  ASSERT_TRUE(mentions(check().findings, "/folder/inner", "link count"));
+
+  const RepairReport report = repair();
+
+  EXPECT_TRUE(report.remaining.empty());
+  EXPECT_TRUE(std::filesystem::exists(report.kept));
+  EXPECT_EQ(audit(), std::vector<std::string>());
+}
+
+TEST_F(CheckTest, RepairGivesNamelessEntriesANameInLostAndFound) {
+  change([&](Env& env, const Cipher& cipher) {
+    Database database(env, cipher, 0);
+    ReadTxn read = ReadTxn::begin(env).value();
+    const auto names = database.load_dirents(read, kRootIno, Cookie{0}, Cookie{kNoBlock}, 10).value();
+    WriteTxn txn = WriteTxn::begin(env).value();
+    for (const Dirent& dirent : names.entries)
+      if (dirent.name == "folder") {
+        ASSERT_TRUE(txn.remove(Table::dirents, dirent_key(kRootIno, dirent.cookie)).value());
+      }
+    ASSERT_TRUE(std::move(txn).commit().ok());
+  });
+  ASSERT_FALSE(check().findings.empty());
+
+  EXPECT_TRUE(repair().remaining.empty());
+
+  EXPECT_EQ(audit(), std::vector<std::string>());
+  temp_.reopen();
+  const Ino found = temp_.tree().lookup(kRootIno, "lost+found").value().ino;
+  const Ino folder = temp_.tree().lookup(found, std::to_string(raw(folder_))).value().ino;
+  EXPECT_EQ(temp_.read(temp_.tree().lookup(folder, "inner").value().ino), "some text");
+}
+
+TEST_F(CheckTest, RepairRemovesANameWhoseInodeIsGoneAndSaysSo) {
+  change([&](Env& env, const Cipher&) {
+    WriteTxn txn = WriteTxn::begin(env).value();
+    ASSERT_TRUE(txn.remove(Table::inodes, ino_key(inner_)).value());
+    ASSERT_TRUE(std::move(txn).commit().ok());
+  });
+
+  const RepairReport report = repair();
+
+  EXPECT_TRUE(report.remaining.empty());
+  EXPECT_TRUE(std::any_of(report.done.begin(), report.done.end(),
+                          [](const std::string& line) { return line.find("/folder/inner") == 0; }));
+  EXPECT_EQ(audit(), std::vector<std::string>());
+}
+
+TEST_F(CheckTest, RepairKeepsTheNameOfAnInodeThatIsOnlyUnreadable) {
+  edit_value(Table::inodes, ino_key(inner_), [](Bytes& value) { value[100] ^= 1; });
+  edit_inode(folder_, [](Inode& inode) { inode.children = 7; });
+
+  const RepairReport report = repair();
+
+  EXPECT_TRUE(mentions(report.remaining, "?", "inode record is damaged"));
+  EXPECT_FALSE(mentions(report.remaining, "/folder", "count of entries"));
+  temp_.reopen();
+  EXPECT_TRUE(temp_.tree().lookup(folder_, "inner").is(Code::corrupt));
+}
+
+TEST_F(CheckTest, RepairRewritesDamagedChecksums) {
+  edit_value(Table::inodes, ino_key(inner_), [](Bytes& value) { value.back() ^= 1; });
+
+  EXPECT_TRUE(repair().remaining.empty());
+  EXPECT_EQ(audit(), std::vector<std::string>());
+}
+
+TEST_F(CheckTest, RepairOfASoundVaultChangesNothing) {
+  const RepairReport report = repair();
+
+  EXPECT_TRUE(report.before.findings.empty());
+  EXPECT_TRUE(report.done.empty());
+  EXPECT_TRUE(report.kept.empty());
+}
+
+TEST_F(CheckTest, ADamagedStructureIsLeftToSalvage) {
+  const uint64_t size = std::filesystem::file_size(temp_.directory() + "/data.mdb");
+  std::filesystem::resize_file(temp_.directory() + "/data.mdb", size - 100);
+
+  const RepairReport report = repair();
+
+  EXPECT_TRUE(report.before.structure_damaged);
+  EXPECT_FALSE(report.remaining.empty());
+  EXPECT_TRUE(report.kept.empty());
+  EXPECT_EQ(std::filesystem::file_size(temp_.directory() + "/data.mdb"), size - 100) << "the damaged file is evidence";
+}
+
+}  // namespace
+}  // namespace tain::store
