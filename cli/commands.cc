@@ -120,6 +120,11 @@ const std::vector<Command>& commands() {
        "wrong any more. A database whose structure is damaged is left alone: see tain salvage.\n",
        join({{{"repair", 0, "", "mend what can be mended; keeps a copy of the database as it was"}}, password_options(), {kJson}}),
        cmd_check},
+      {"salvage", {}, "OLD NEW", 2, 2, "take what is intact out of a damaged vault into a new one",
+       "OLD is only read. NEW opens with the same password. Needs one intact copy of OLD's header. Entries whose names are\n"
+       "lost are in lost+found; damaged parts of a file read as zeros, and its attribute user.tain.damaged lists them.\n"
+       "Exits with 3 when something could not be salvaged.\n",
+       join({password_options(), {kJson}}), cmd_salvage},
       {"doctor", {}, "[VAULT]", 0, 1, "check this machine, and a vault's header, for trouble",
        "Needs no password. Exits with 1 if something would keep tain from working, with 26 if the vault's header is damaged.\n",
        join({{kJson}}), cmd_doctor},

@@ -28,9 +28,17 @@ void check_journal(const std::string& path, const Cipher& cipher, const State& s
 Result<LockedVault> LockedVault::open(const std::string& directory, const Secret& password) {
   LoadedHeader loaded = TRY(load_header(directory));
   VaultLock lock = TRY(VaultLock::take(directory, ""));
-  const Unlocked unlocked = TRY(unlock(loaded.header, loaded.bytes, password));
+  Unlocked unlocked = TRY(unlock(loaded.header, loaded.bytes, password));
   auto cipher = std::make_unique<Cipher>(unlocked.master, loaded.header.vault, loaded.header.epoch);
-  return LockedVault{directory, std::move(loaded), std::move(lock), std::move(cipher)};
+  return LockedVault{directory, std::move(loaded), std::move(lock), std::move(unlocked.master), std::move(cipher)};
+}
+
+Result<LockedVault> LockedVault::open(const std::string& directory, const MasterKey& master) {
+  LoadedHeader loaded = TRY(load_header(directory));
+  VaultLock lock = TRY(VaultLock::take(directory, ""));
+  TRY(verify_header(loaded.header, loaded.bytes, master));
+  auto cipher = std::make_unique<Cipher>(master, loaded.header.vault, loaded.header.epoch);
+  return LockedVault{directory, std::move(loaded), std::move(lock), {master.secret.clone()}, std::move(cipher)};
 }
 
 Result<CheckReport> check_locked(const LockedVault& vault, const Survey& survey, Catalog& catalog,
@@ -54,11 +62,15 @@ Result<CheckReport> check_locked(const LockedVault& vault, const Survey& survey,
   return report;
 }
 
-Result<CheckReport> check_vault(const std::string& directory, const Secret& password, const CheckOptions& options) {
-  const LockedVault vault = TRY(LockedVault::open(directory, password));
-  const Survey survey = TRY(survey_database(directory + "/data.mdb", *vault.cipher));
+Result<CheckReport> check_locked(const LockedVault& vault, const CheckOptions& options) {
+  const Survey survey = TRY(survey_database(vault.directory + "/data.mdb", *vault.cipher));
   Catalog catalog(survey, *vault.cipher);
   return check_locked(vault, survey, catalog, options);
+}
+
+Result<CheckReport> check_vault(const std::string& directory, const Secret& password, const CheckOptions& options) {
+  const LockedVault vault = TRY(LockedVault::open(directory, password));
+  return check_locked(vault, options);
 }
 
 }  // namespace tain::store

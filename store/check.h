@@ -35,11 +35,15 @@ struct LockedVault {
   std::string directory;
   LoadedHeader loaded;
   VaultLock lock;
+  MasterKey master;
   std::unique_ptr<Cipher> cipher;
   /// Errors: not_a_vault, header_damaged, in_use, wrong_password, format_too_new, io.
   static Result<LockedVault> open(const std::string& directory, const Secret& password);
+  static Result<LockedVault> open(const std::string& directory, const MasterKey& master);
 };
-/// Fills `catalog`, of `survey`, and reports.
+/// check_vault with the vault in hand.
+Result<CheckReport> check_locked(const LockedVault& vault, const CheckOptions& options);
+/// The same; fills `catalog`, of `survey`.
 Result<CheckReport> check_locked(const LockedVault& vault, const Survey& survey, Catalog& catalog,
                                  const CheckOptions& options);
 

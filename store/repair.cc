@@ -202,10 +202,14 @@ Result<> repair_database(const std::string& path, const LockedVault& vault, Surv
 
 }  // namespace
 
-Result<RepairReport> repair_vault(const std::string& directory, const Secret& password, const Progress& progress,
-                                  Keep keep) {
-  RepairReport report;
+Result<RepairReport> repair_vault(const std::string& directory, const Secret& password, const Progress& progress) {
   LockedVault vault = TRY(LockedVault::open(directory, password));
+  return repair_locked(vault, progress, Keep::copy);
+}
+
+Result<RepairReport> repair_locked(LockedVault& vault, const Progress& progress, Keep keep) {
+  RepairReport report;
+  const std::string& directory = vault.directory;
   const std::string path = directory + "/data.mdb";
   {
     Survey survey = TRY(survey_database(path, *vault.cipher));

@@ -20,7 +20,8 @@ enum class Keep { copy, nothing };
 /// damaged checksums over good seals are made right; entries without a name get one in lost+found; names whose inodes
 /// are not there any more go, and so do blocks that belong to nothing. A database whose page structure is damaged is
 /// left alone: that is for salvage. Errors: those of check_vault, no_space.
-Result<RepairReport> repair_vault(const std::string& directory, const Secret& password, const Progress& progress,
-                                  Keep keep = Keep::copy);
+Result<RepairReport> repair_vault(const std::string& directory, const Secret& password, const Progress& progress);
+/// The same with the vault in hand.
+Result<RepairReport> repair_locked(LockedVault& vault, const Progress& progress, Keep keep);
 
 }  // namespace tain::store

@@ -38,15 +38,16 @@ class Surveyor {
  private:
   void complain(std::string what) { survey_.findings.push_back({.part = Part::database, .what = std::move(what)}); }
 
-  void read_meta(const MetaPage& meta) {
+  void read_meta(MetaPage meta) {
     source_ = PageSource::of_file(survey_.fd.get(), meta.page_size);
-    last_page_ = meta.last_page;
-    const uint64_t needed = (last_page_ + 1) * meta.page_size;
+    const uint64_t needed = (meta.last_page + 1) * meta.page_size;
     if (survey_.file_size < needed)
       complain("the file was truncated: " + std::to_string(survey_.file_size) + " of " + std::to_string(needed) +
                " bytes");
-    // A damaged number must not cost memory: no more pages than the file has, and one.
-    survey_.used.assign(std::min(last_page_, survey_.file_size / meta.page_size) + 1, false);
+    // A damaged number must not cost memory: no more pages than the file has.
+    meta.last_page = std::min(meta.last_page, survey_.file_size / meta.page_size);
+    last_page_ = meta.last_page;
+    survey_.used.assign(last_page_ + 1, false);
     auto snapshot = read_snapshot(source_, meta);
     if (!snapshot.ok()) return complain(snapshot.error().message());
     survey_.snapshot = *snapshot;

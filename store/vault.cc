@@ -276,13 +276,29 @@ Result<std::unique_ptr<Vault>> Vault::open(const std::string& directory, const O
   VaultLock lock = TRY(VaultLock::take(path, options.mountpoint));
   Unlocked unlocked = TRY(unlock(loaded.header, loaded.bytes, password));
 
-  auto impl = std::make_unique<Impl>(info_of(path, loaded), options, std::move(lock), unlocked.master);
-  if (loaded.copies_differ) {
-    impl->warn(loaded.complaint);
-    if (!options.read_only) {
+  return start(std::make_unique<Impl>(info_of(path, loaded), options, std::move(lock), unlocked.master),
+               unlocked.master, loaded.copies_differ, loaded.complaint);
+}
+
+Result<std::unique_ptr<Vault>> Vault::open(const std::string& directory, const OpenOptions& options,
+                                           const MasterKey& master) {
+  const std::string path = TRY(vault_path(directory));
+  LoadedHeader loaded = TRY(load_header(path));
+  VaultLock lock = TRY(VaultLock::take(path, options.mountpoint));
+  TRY(verify_header(loaded.header, loaded.bytes, master));
+  return start(std::make_unique<Impl>(info_of(path, loaded), options, std::move(lock), master), master,
+               loaded.copies_differ, loaded.complaint);
+}
+
+Result<std::unique_ptr<Vault>> Vault::start(std::unique_ptr<Impl> impl, const MasterKey& master, bool mend_header,
+                                            const std::string& complaint) {
+  if (mend_header) {
+    impl->warn(complaint);
+    if (!impl->options.read_only) {
+      const std::string& path = impl->info.directory;
       UniqueFd header_lock = TRY(lock_header(path));
       const LoadedHeader current = TRY(load_header(path));  // a password change may have come between
-      TRY(verify_header(current.header, current.bytes, unlocked.master));
+      TRY(verify_header(current.header, current.bytes, master));
       TRY(repair_header(path, current));
     }
   }

@@ -80,6 +80,9 @@ class Vault {
   /// Errors: those of inspect, in_use, wrong_password, empty_password, suite_missing, corrupt, io, no_space.
   static Result<std::unique_ptr<Vault>> open(const std::string& directory, const OpenOptions& options,
                                              const Secret& password);
+  /// The same for who has unlocked the header already. Errors: also header_damaged (it is not this key's header).
+  static Result<std::unique_ptr<Vault>> open(const std::string& directory, const OpenOptions& options,
+                                             const MasterKey& master);
   /// Rewraps the master key: the slot that `old_password` opens is replaced. Data is not touched.
   /// The vault need not be open; it may be mounted. Errors as open.
   static Result<> change_password(const std::string& directory, const Secret& old_password,
@@ -110,6 +113,8 @@ class Vault {
  private:
   struct Impl;
   explicit Vault(std::unique_ptr<Impl> impl);
+  static Result<std::unique_ptr<Vault>> start(std::unique_ptr<Impl> impl, const MasterKey& master, bool mend_header,
+                                              const std::string& complaint);
   std::unique_ptr<Impl> impl_;
 };
 

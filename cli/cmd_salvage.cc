@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// tain salvage: what is intact in a damaged vault, into a new one.
+#include "cli/commands.h"
+#include "cli/findings.h"
+#include "cli/password.h"
+#include "cli/progress.h"
+#include "cli/target.h"
+#include "store/salvage.h"
+#include "store/vault.h"
+
+namespace tain::cli {
+
+Result<> cmd_salvage(World& world, const Arguments& arguments) {
+  const Target target = TRY(find_target(arguments.positional()[0]));
+  const std::string& to = arguments.positional()[1];
+  if (target.mount) {
+    return Error(Code::in_use, target.vault_directory + " is mounted at " + target.mount->mountpoint)
+        .hint("unmount it first: tain unmount " + target.mount->mountpoint);
+  }
+  TRY(store::Vault::inspect(target.vault_directory));  // before anybody types a password
+  const Secret password = TRY(read_password(world, arguments, "Password for " + target.vault_directory + ": "));
+  store::SalvageReport report;
+  {
+    ProgressLine line(world, "salvaging");
+    report = TRY(store::salvage_vault(target.vault_directory, to, password,
+                                      [&line](uint64_t done, uint64_t total) { line.show(done, total); }));
+  }
+
+  if (arguments.has("json")) {
+    nlohmann::json damaged = nlohmann::json::array();
+    for (const store::Finding& finding : report.damaged) damaged.push_back(to_json(finding));
+    print_json(world, {{"vault", to},
+                       {"entries", report.entries},
+                       {"entries_lost", report.entries_lost},
+                       {"files_incomplete", report.files_incomplete},
+                       {"damaged", damaged},
+                       {"remarks", report.remarks}});
+  } else {
+    for (const store::Finding& finding : report.damaged) print_finding(world, finding);
+    for (const std::string& remark : report.remarks) world.out << printable(world, remark) << '\n';
+    world.out << report.entries << " entries are in " << to << ", " << report.files_incomplete
+              << " of them incomplete; " << report.entries_lost << " are lost\n";
+  }
+  note(world, "the new vault opens with the same password; " + std::string(store::kSalvageReport) +
+                  " in it says the same as this");
+  if (report.damaged.empty()) return {};
+  return Error(Code::partial, "not everything could be salvaged")
+      .hint("keep " + target.vault_directory + " until you have what you miss");
+}
+
+}  // namespace tain::cli

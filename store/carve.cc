@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/carve.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+namespace tain::store {
+namespace {
+
+constexpr size_t kNodeHeaderSize = 8;
+constexpr size_t kNonceOffset = 24;  // in a block value
+constexpr uint64_t kReadPages = 256;
+
+uint16_t load16(const uint8_t* p) {
+  return static_cast<uint16_t>(p[0] | p[1] << 8);
+}
+
+std::optional<Table> table_of(Kind kind) {
+  switch (kind) {
+    case Kind::inode: return Table::inodes;
+    case Kind::dirent: return Table::dirents;
+    case Kind::xattrs: return Table::xattrs;
+    case Kind::state: return Table::state;
+    case Kind::orphan: return Table::orphans;
+    case Kind::map_node:
+    case Kind::data_block: break;
+  }
+  return std::nullopt;
+}
+
+size_t key_size(Table table) {
+  return encode_key(table, {}).size();
+}
+
+/// A record that was found, with what decides between several of one key.
+struct Candidate {
+  Table table{};
+  RecordKey key;
+  Extent extent;
+  bool live = false;
+  uint64_t order = 0;  // later is newer
+  auto rank() const { return std::tuple(table, key, !live, ~order); }
+};
+
+class Carver {
+ public:
+  Carver(Survey& survey, const Cipher& cipher, const Progress& progress)
+      : survey_(survey), cipher_(cipher), progress_(progress), page_size_(survey.page_size) {}
+
+  Result<std::vector<CarvedBlock>> run() {
+    for (Table table : kTables) {
+      if (table == Table::blocks || table == Table::state) continue;
+      for (const StoredValue& value : survey_.values(table))
+        if (!opens(table, value)) broken_.emplace(table, value.key);
+    }
+    const uint64_t pages = (survey_.file_size + page_size_ - 1) / page_size_;
+    Bytes buffer;
+    for (uint64_t first = 0; first < pages; first += kReadPages) {
+      const uint64_t count = std::min(kReadPages, pages - first);
+      const uint64_t size = std::min(count * page_size_, survey_.file_size - first * page_size_);
+      buffer.assign(count * page_size_, 0);
+      auto bytes = survey_.read({first * page_size_, size});
+      if (bytes.ok()) std::copy(bytes->begin(), bytes->end(), buffer.begin());
+      for (uint64_t i = 0; i < count; ++i) {
+        if (!bytes.ok()) {  // one bad sector costs its page, not its neighbours
+          auto page = survey_.read({(first + i) * page_size_, page_size_});
+          if (!page.ok()) continue;
+          std::copy(page->begin(), page->end(), buffer.begin() + static_cast<ptrdiff_t>(i * page_size_));
+        }
+        carve_page(ByteView(buffer).subspan(i * page_size_, page_size_), first + i);
+      }
+      if (progress_) progress_((first + count) * page_size_, survey_.file_size);
+    }
+    adopt();
+    return std::move(blocks_);
+  }
+
+ private:
+  bool is_live(uint64_t page) const {
+    if (survey_.free_pages.has_value())
+      return !std::binary_search(survey_.free_pages->begin(), survey_.free_pages->end(), page);
+    return page < survey_.used.size() && survey_.used[page];
+  }
+
+  void carve_page(ByteView page, uint64_t number) {
+    const bool live = is_live(number);
+    auto parsed = TreePage::parse(page, number);
+    const bool whole = parsed.ok() && parsed->is_leaf() && parsed->check_nodes().ok();
+    if (whole) {
+      for (size_t i = 0; i < parsed->count(); ++i) {
+        const auto node = parsed->node(i).value();
+        if (node.page != kNoPage)
+          take_elsewhere(node.key, node.size, node.page, live);
+        else
+          take_inline(page, number, static_cast<size_t>(node.data.data() - page.data()), live);
+      }
+    } else if (live && load16(page.data() + 10) != 4) {
+      follow_array(page, number);
+    }
+    // What lies between the nodes of a whole page is left over from changes, and not current.
+    scan(page, number, whole);
+  }
+
+  /// A page with a damaged header may still have its list of nodes: as long as it makes sense, it counts.
+  void follow_array(ByteView page, uint64_t number) {
+    Bytes previous;
+    for (size_t at = kPageHeaderSize; at + 2 <= page.size(); at += 2) {
+      const size_t node = load16(page.data() + at);
+      if (node % 2 != 0 || node < at || node + kNodeHeaderSize > page.size()) return;
+      const size_t keys = load16(page.data() + node + 6);
+      const size_t value = node + kNodeHeaderSize + keys;
+      if (keys == 0 || keys > 16 || value > page.size()) return;
+      const ByteView key = page.subspan(node + kNodeHeaderSize, keys);
+      if (!previous.empty() && compare_keys(previous, key) >= 0) return;
+      if (!take_inline(page, number, value, true)) return;
+      previous.assign(key.begin(), key.end());
+    }
+  }
+
+  void scan(ByteView page, uint64_t number, bool whole) {
+    for (size_t at = 0; at + kBlockHeaderSize <= page.size(); at += 2) {
+      const uint8_t* p = page.data() + at;
+      const bool versioned = p[2] == 1 && p[3] == 0 && Reader({p + 4, 4}).u32() == cipher_.epoch();
+      if (versioned && (p[1] == 1 || p[1] == 2)) {
+        if (Kind{p[0]} == Kind::data_block || Kind{p[0]} == Kind::map_node) {
+          CarvedBlock block;
+          std::copy(p + kNonceOffset, p + kNonceOffset + block.nonce.size(), block.nonce.begin());
+          block.offset = number * page_size_ + at;
+          blocks_.push_back(block);
+        } else if (!whole && p[1] == 2) {
+          take_inline(page, number, at, false);
+        }
+      }
+      // A node whose value lies elsewhere: flags 1, a key of 8 bytes.
+      if (!whole && load16(p + 4) == 1 && load16(p + 6) == 8) {
+        const uint64_t size = uint64_t{load16(p)} | uint64_t{load16(p + 2)} << 16;
+        take_elsewhere({p + kNodeHeaderSize, 8}, size, Reader({p + kNodeHeaderSize + 8, 8}).u64(), false);
+      }
+    }
+  }
+
+  /// The record whose value begins at `at` with its key and node header before it. False when there is none.
+  bool take_inline(ByteView page, uint64_t number, size_t at, bool live) {
+    if (at + kRecordOverhead > page.size()) return false;
+    const Kind kind{page[at]};
+    if (kind == Kind::data_block || kind == Kind::map_node) return true;  // the scan finds them
+    const auto table = table_of(kind);
+    if (!table) return false;
+    const size_t keys = key_size(*table);
+    if (at < keys + kNodeHeaderSize) return false;
+    const uint8_t* node = page.data() + at - keys - kNodeHeaderSize;
+    const size_t size = size_t{load16(node)} | size_t{load16(node + 2)} << 16;
+    if (load16(node + 4) != 0 || load16(node + 6) != keys || size > page.size() - at) return false;
+    return take(*table, page.subspan(at - keys, keys), page.subspan(at, size), number * page_size_ + at, live);
+  }
+
+  void take_elsewhere(ByteView key, uint64_t size, uint64_t page, bool live) {
+    const uint64_t offset = page * page_size_ + kPageHeaderSize;
+    if (page < 2 || page > survey_.file_size / page_size_ || size < kRecordOverhead || size > kRecordMax) return;
+    auto value = survey_.read({offset, size});
+    if (!value.ok()) return;
+    if (const auto table = table_of(Kind{(*value)[0]}); table && key.size() == key_size(*table))
+      take(*table, key, *value, offset, live);
+  }
+
+  bool take(Table table, ByteView key, ByteView value, uint64_t offset, bool live) {
+    const auto decoded = decode_key(table, key);
+    if (!decoded) return false;
+    const bool wanted = table == Table::state
+                            ? !had_state_
+                            : broken_.contains({table, *decoded}) || survey_.may_have_lost(table, *decoded);
+    if (!wanted && !live) return false;
+    auto record = cipher_.open_record(table, key, value);
+    if (!record.ok()) return false;
+    if (!wanted) return true;
+    if (table == Table::state)
+      take_state(record->body, live);
+    else
+      candidates_.push_back({.table = table,
+                             .key = *decoded,
+                             .extent = {offset, value.size()},
+                             .live = live,
+                             .order = order_of(table, record->body)});
+    return true;
+  }
+
+  void take_state(const Bytes& body, bool live) {
+    auto state = decode_state(body);
+    if (!state.ok() || had_state_) return;
+    if (!survey_.state.has_value() ||
+        std::tuple(live, state->commit_number) > std::tuple(state_live_, survey_.state->commit_number)) {
+      survey_.state = *state;
+      state_live_ = live;
+    }
+  }
+
+  static uint64_t order_of(Table table, const Bytes& body) {
+    if (table == Table::inodes) {
+      auto inode = decode_inode(body);
+      return inode.ok() ? std::max(inode->attribute_stamp.hlc, inode->content_stamp.hlc) : 0;
+    }
+    if (table == Table::dirents) {
+      auto dirent = decode_dirent(body);
+      return dirent.ok() ? dirent->location_stamp.hlc : 0;
+    }
+    return 0;
+  }
+
+  /// Takes the best candidate for each key that the trees have lost, or whose record does not open.
+  void adopt() {
+    std::sort(candidates_.begin(), candidates_.end(),
+              [](const Candidate& a, const Candidate& b) { return a.rank() < b.rank(); });
+    for (Table table : kTables) {
+      if (table == Table::blocks || table == Table::state) continue;
+      std::vector<StoredValue>& values = survey_.values(table);
+      std::vector<StoredValue> out;
+      size_t i = 0;
+      auto candidate =
+          std::find_if(candidates_.begin(), candidates_.end(), [&](const Candidate& c) { return c.table == table; });
+      while (i < values.size() || (candidate != candidates_.end() && candidate->table == table)) {
+        const bool has_candidate = candidate != candidates_.end() && candidate->table == table;
+        if (i < values.size() && (!has_candidate || values[i].key <= candidate->key)) {
+          const bool same = has_candidate && values[i].key == candidate->key;
+          if (same && broken_.contains({table, values[i].key}))
+            out.push_back({candidate->key, candidate->extent, !candidate->live});
+          else
+            out.push_back(values[i]);
+          skip_key(candidate, table, values[i].key);
+          ++i;
+          continue;
+        }
+        const RecordKey key = candidate->key;
+        if (survey_.may_have_lost(table, key)) out.push_back({key, candidate->extent, !candidate->live});
+        skip_key(candidate, table, key);
+      }
+      values = std::move(out);
+    }
+  }
+
+  void skip_key(std::vector<Candidate>::iterator& it, Table table, const RecordKey& key) const {
+    while (it != candidates_.end() && it->table == table && it->key == key) ++it;
+  }
+  bool opens(Table table, const StoredValue& value) const {
+    auto bytes = survey_.read(value.extent);
+    return bytes.ok() && cipher_.open_record(table, encode_key(table, value.key), *bytes).ok();
+  }
+
+  static constexpr uint64_t kRecordMax = kXattrTotalMax + kXattrCountMax * 6 + 4096;  // bytes
+
+  Survey& survey_;
+  const Cipher& cipher_;
+  const Progress& progress_;
+  const size_t page_size_;
+  const bool had_state_ = survey_.state.has_value();
+  bool state_live_ = false;
+  std::set<std::pair<Table, RecordKey>> broken_;  // in the trees, but their values do not open
+  std::vector<Candidate> candidates_;
+  std::vector<CarvedBlock> blocks_;
+};
+
+}  // namespace
+
+Result<std::vector<CarvedBlock>> carve(Survey& survey, const Cipher& cipher, const Progress& progress) {
+  return Carver(survey, cipher, progress).run();
+}
+
+}  // namespace tain::store

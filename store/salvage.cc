@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/salvage.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "store/carve.h"
+#include "store/content.h"
+#include "store/database.h"
+#include "store/header_file.h"
+#include "store/journal.h"
+#include "store/repair.h"
+#include "store/tree.h"
+#include "store/vault.h"
+
+namespace tain::store {
+namespace {
+
+constexpr uint64_t kBatchBytes = uint64_t{32} << 20;  // of values in one transaction
+constexpr size_t kXattrTextMax = 4096;                // bytes of the list of damaged ranges
+
+Time now() {
+  const int64_t wall_ns = system_clock().wall_ns();
+  return {.seconds = wall_ns / 1'000'000'000, .nanoseconds = static_cast<uint32_t>(wall_ns % 1'000'000'000)};
+}
+
+/// What the journal will bring: inodes that a frame speaks of, which replaying makes anew if they are not there.
+struct InJournal {
+  std::set<uint64_t> inodes;
+  std::vector<std::pair<uint64_t, uint64_t>> changes;  // inode, time of its last committed change as the frame knew it
+  uint64_t next_ino = 0;
+};
+
+void collect_inodes(ByteView payload, InJournal& out) {
+  Reader r(payload);
+  while (r.remaining() > 0 && !r.failed()) {
+    switch (r.u8()) {  // docs/format.md §7
+      case 1: {
+        out.next_ino = std::max(out.next_ino, r.u64());
+        r.u64();
+        auto inode = decode_inode(r.string32());
+        if (!inode.ok()) break;
+        out.inodes.insert(raw(inode->ino));
+        out.changes.emplace_back(raw(inode->ino), std::max(inode->attribute_stamp.hlc, inode->content_stamp.hlc));
+        break;
+      }
+      case 2: r.raw(8); break;
+      case 3:
+      case 5: r.string32(); break;
+      case 4:
+      case 7: r.raw(16); break;
+      case 6: {
+        r.raw(16);
+        const size_t length = r.u32();
+        const uint16_t cells = r.u16();
+        if (length > kBlockSize) return;
+        for (size_t start = 0; start < length; start += kCellSize)
+          if ((cells >> (start / kCellSize) & 1) != 0) r.raw(std::min(kCellSize, length - start));
+        break;
+      }
+      default: return;
+    }
+  }
+}
+
+std::string ranges_text(const std::vector<ByteRange>& ranges) {
+  std::string out;
+  for (const ByteRange& range : ranges) {
+    const std::string text = std::to_string(range.begin) + "-" + std::to_string(range.end - 1);
+    if (out.size() + text.size() + 5 > kXattrTextMax) return out + " …";
+    out += (out.empty() ? "" : " ") + text;
+  }
+  return out;
+}
+
+/// Writes the new vault's database, in transactions of bounded size.
+class SalvageWriter {
+ public:
+  SalvageWriter(Database& database, const State& state) : database_(database), state_(state) {}
+
+  Result<> put_record(Table table, ByteView key, Kind kind, uint16_t schema, ByteView body) {
+    TRY(room(body.size() + 256));
+    return batch_->put_record(table, key, kind, schema, body, true);
+  }
+  Result<> put_block(const BlockId& id, ByteView value) {
+    TRY(room(value.size()));
+    return batch_->put_block(id, value);
+  }
+  State& state() { return state_; }
+  Result<> finish() {
+    TRY(room(0));
+    return commit();
+  }
+
+ private:
+  Result<> room(uint64_t bytes) {
+    if (batch_.has_value() && bytes_ > kBatchBytes) TRY(commit());
+    if (!batch_.has_value()) batch_.emplace(TRY(Batch::begin(database_, state_)));
+    bytes_ += bytes;
+    return {};
+  }
+  Result<> commit() {
+    state_.commit_id = random_array<16>();
+    ++state_.commit_number;
+    state_ = TRY(std::move(*batch_).commit(state_));
+    batch_.reset();
+    bytes_ = 0;
+    return {};
+  }
+  Database& database_;
+  State state_;
+  std::optional<Batch> batch_;
+  uint64_t bytes_ = 0;
+};
+
+class Salvager {
+ public:
+  Salvager(Catalog& catalog, const Cipher& cipher, Suite suite, SalvageWriter& out, SalvageReport& report)
+      : catalog_(catalog), cipher_(cipher), suite_(suite), out_(out), report_(report), writer_id_(random_u64()) {}
+
+  Result<> run(const std::set<uint64_t>& in_journal, const Progress& progress) {
+    std::set<uint64_t> keep;
+    for (uint64_t ino : in_journal)
+      if (!catalog_.inodes.contains(ino)) keep.insert(ino);
+    drop_stale_inodes();
+    Mended mended = mend_names(catalog_, keep, now());
+    report_.damaged.insert(report_.damaged.end(), mended.lost.begin(), mended.lost.end());
+    report_.remarks.insert(report_.remarks.end(), mended.remarks.begin(), mended.remarks.end());
+    report_.entries_lost = static_cast<uint64_t>(std::count_if(
+        mended.lost.begin(), mended.lost.end(), [](const Finding& found) { return found.part == Part::name; }));
+    out_.state().next_ino = std::max(out_.state().next_ino, mended.next_ino);
+
+    uint64_t total = 0, done = 0;
+    for (const auto& [ino, inode] : catalog_.inodes) total += inode.size;
+    std::set<uint64_t> made;
+    for (Inode& inode : mended.new_inodes) {
+      made.insert(raw(inode.ino));
+      TRY(put_inode(inode, {}));
+    }
+    for (const auto& [ino, entry] : catalog_.inodes) {
+      if (made.contains(ino) || entry.nlink == 0) continue;  // deleted, but still in use when the vault was closed
+      TRY(copy_entry(ino, entry));
+      done += entry.size;
+      if (progress) progress(done, total);
+    }
+    for (const CatalogName& name : catalog_.names)
+      TRY(out_.put_record(Table::dirents, dirent_key(name.dirent.directory, name.dirent.cookie), Kind::dirent,
+                          kDirentSchema, encode_dirent(name.dirent)));
+    out_.state().content_bytes = content_bytes_;
+    return out_.finish();
+  }
+
+ private:
+  /// Older copies of inodes count as far as inodes are missing, and names lead to them.
+  void drop_stale_inodes() {
+    std::set<uint64_t> named;
+    for (const CatalogName& name : catalog_.names) named.insert(raw(name.dirent.child));
+    for (auto it = catalog_.inodes.begin(); it != catalog_.inodes.end();) {
+      if (it->second.stale && !named.contains(it->first) && it->first != raw(kRootIno)) {
+        it = catalog_.inodes.erase(it);
+        continue;
+      }
+      if (it->second.stale) stale_.insert(it->first);
+      ++it;
+    }
+    catalog_.count_names();
+  }
+
+  Result<> copy_entry(uint64_t ino, const CatalogInode& entry) {
+    auto loaded = catalog_.load_inode(ino);
+    if (!loaded.ok()) return std::move(loaded).error();
+    Inode inode = std::move(*loaded);
+    ++report_.entries;
+    if (stale_.contains(ino))
+      report_.remarks.push_back(catalog_.path(ino) + " is from an older copy: it may have been changed since");
+    Xattrs xattrs;
+    if ((inode.flags & kInodeHasXattrs) != 0) {
+      auto found = catalog_.load_xattrs(ino);
+      if (found.ok()) xattrs = std::move(*found);
+      if (xattrs.empty()) lose(ino, Part::record, "its extended attributes are lost");
+    }
+    xattrs.erase(kDamagedXattr);
+    if (entry.wrong_allocated || inode.is_regular()) TRY(copy_content(inode, xattrs));
+    mend_counts(catalog_, inode);
+    return put_inode(inode, xattrs);
+  }
+
+  Result<> put_inode(Inode& inode, const Xattrs& xattrs) {
+    mend_counts(catalog_, inode);
+    inode.flags = xattrs.empty() ? 0 : kInodeHasXattrs;
+    content_bytes_ += inode.content.size;
+    const auto key = ino_key(inode.ino);
+    TRY(out_.put_record(Table::inodes, key, Kind::inode, kInodeSchema, encode_inode(inode)));
+    if (xattrs.empty()) return {};
+    return out_.put_record(Table::xattrs, key, Kind::xattrs, kXattrsSchema, encode_xattrs(inode.ino, xattrs));
+  }
+
+  Result<> copy_content(Inode& inode, Xattrs& xattrs) {
+    std::vector<FoundBlock> blocks;
+    const FileReport file = check_file(catalog_.finder(), inode, &blocks);
+    ContentRecord content{.id = inode.content.id, .size = inode.content.size, .allocated = 0, .height = 0, .root = {}};
+    MapChanges changes;
+    for (const FoundBlock& block : blocks) {
+      auto ref = TRY(copy_block(content.id, block));
+      if (ref.has_value()) changes.blocks.emplace(block.index, std::move(ref));
+    }
+    NodeWriter nodes(*this, content.id);
+    TRY(change_map(content, changes, nodes));
+    inode.content = std::move(content);
+    if (file.damaged.empty()) return {};
+    ++report_.files_incomplete;
+    for (Finding found : file.findings) {
+      if (found.end == 0) continue;
+      found.ino = inode.ino;
+      found.path = catalog_.path(raw(inode.ino));
+      report_.damaged.push_back(std::move(found));
+    }
+    const std::string text = ranges_text(file.damaged);
+    xattrs[kDamagedXattr] = Bytes(text.begin(), text.end());
+    return {};
+  }
+
+  /// The block as it is, or, if cells of it are lost, what is left of it as a new one.
+  Result<std::optional<BlockRef>> copy_block(const ContentId& content, const FoundBlock& block) {
+    if (block.bad == 0) {
+      TRY(copy_value(content, block.index, block.ref));
+      for (const Patch& patch : block.ref.patches) TRY(copy_value(content, block.index, stored_ref(patch)));
+      return std::optional<BlockRef>(block.ref);
+    }
+    CellMask bad = 0;
+    const Bytes plain = compose_block(catalog_.finder(), content, block.index, block.ref, bad);
+    if (std::all_of(plain.begin(), plain.end(), [](uint8_t byte) { return byte == 0; }))
+      return std::optional<BlockRef>();
+    const BlockPlace place{.content = content, .id = {writer_id_, ++block_number_}, .level = 0, .index = block.index};
+    const SealedBlock sealed = cipher_.seal_block(suite_, place, Kind::data_block, plain);
+    TRY(out_.put_block(place.id, sealed.value));
+    return std::optional<BlockRef>(sealed.ref);
+  }
+
+  Result<> copy_value(const ContentId& content, uint64_t index, const BlockRef& ref) {
+    const BlockPlace place{.content = content, .id = ref.id, .level = 0, .index = index};
+    const auto opened = catalog_.finder().open(place, ref, Kind::data_block);
+    Bytes value = TRY(catalog_.survey().read(opened.extent));
+    // A damaged checksum over a good seal is made right.
+    const auto checksum =
+        value_checksum(Table::blocks, block_key(ref.id), ByteView(value).first(value.size() - kChecksumSize));
+    std::copy(checksum.begin(), checksum.end(), value.end() - kChecksumSize);
+    return out_.put_block(ref.id, value);
+  }
+
+  void lose(uint64_t ino, Part part, std::string what) {
+    report_.damaged.push_back({.part = part, .what = std::move(what), .ino = Ino{ino}, .path = catalog_.path(ino)});
+  }
+
+  /// Map nodes are made anew; nothing is read back, because the map begins empty.
+  class NodeWriter final : public MapWriter {
+   public:
+    NodeWriter(Salvager& owner, const ContentId& content) : owner_(owner), content_(content) {}
+    Result<std::shared_ptr<const RefList>> read_node(const BlockPlace&, const BlockRef& ref) override {
+      auto it = nodes_.find(ref.id);
+      if (it == nodes_.end()) return Error(Code::not_found, "map node");
+      return it->second;
+    }
+    Result<BlockRef> write_node(uint8_t level, uint64_t index, const RefList& node) override {
+      const BlockPlace place{
+          .content = content_, .id = {owner_.writer_id_, ++owner_.block_number_}, .level = level, .index = index};
+      SealedBlock sealed = owner_.cipher_.seal_block(owner_.suite_, place, Kind::map_node, encode_refs(node));
+      TRY(owner_.out_.put_block(place.id, sealed.value));
+      nodes_.emplace(place.id, std::make_shared<const RefList>(node));
+      return sealed.ref;
+    }
+    void release(const BlockRef&) override {}
+
+   private:
+    Salvager& owner_;
+    const ContentId content_;
+    std::unordered_map<BlockId, std::shared_ptr<const RefList>> nodes_;
+  };
+
+  Catalog& catalog_;
+  const Cipher& cipher_;
+  const Suite suite_;
+  SalvageWriter& out_;
+  SalvageReport& report_;
+  const uint64_t writer_id_;
+  uint64_t block_number_ = 0;
+  uint64_t content_bytes_ = 0;
+  std::set<uint64_t> stale_;
+};
+
+Result<> make_empty_directory(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) == 0) return {};
+  if (errno != EEXIST) return errno_error(errno, "make directory " + path);
+  if (::rmdir(path.c_str()) != 0)  // only an empty one goes
+    return Error(Code::not_empty, path + " exists and is not an empty directory")
+        .hint("name a new directory for what is salvaged");
+  return ::mkdir(path.c_str(), 0700) == 0 ? Result<>() : Result<>(errno_error(errno, "make directory " + path));
+}
+
+/// Without a state record nobody says which frames the database has. A frame is newer than the database if it knows of
+/// each inode's last commit; an old one, which would undo changes, does not.
+bool is_newer(const InJournal& journal, const Catalog& catalog) {
+  const uint64_t last = catalog.inodes.empty() ? 0 : catalog.inodes.rbegin()->first;
+  return std::all_of(journal.changes.begin(), journal.changes.end(), [&](const auto& change) {
+    auto it = catalog.inodes.find(change.first);
+    if (it != catalog.inodes.end()) return change.second >= it->second.hlc;
+    return change.first > last || catalog.survey().may_have_lost(Table::inodes, {change.first, 0});
+  });
+}
+
+/// Copies the journal, and reads what it will bring. `state` gets its position where that is not known.
+Result<InJournal> copy_journal(const std::string& from, const std::string& to, const Catalog& catalog, State& state,
+                               SalvageReport& report) {
+  InJournal out;
+  const bool position_known = catalog.survey().state.has_value();
+  auto lose = [&](const std::string& why) {
+    report.damaged.push_back({.part = Part::journal,
+                              .what = why + ": changes of the last second before the vault was closed may be missing"});
+  };
+  auto bytes = read_file(from, kJournalSize * 2);
+  if (!bytes.ok()) {
+    lose("the journal is missing or cannot be read");
+    TRY(Journal::create(to));
+    return out;
+  }
+  TRY(replace_file(to, *bytes));
+  if (!position_known) {
+    Reader frame(*bytes);  // the first one, docs/format.md §7
+    frame.raw(16);
+    state.journal_sequence = frame.u64() - 1;
+    state.journal_chain = frame.array<32>();
+  }
+  auto journal = TRY(Journal::open(from, catalog.cipher()));
+  auto replayed = TRY(journal->replay({.sequence = state.journal_sequence, .chain = state.journal_chain},
+                                      [&](ByteView payload) -> Result<> {
+                                        collect_inodes(payload, out);
+                                        return {};
+                                      }));
+  if (replayed.damaged) lose("the journal is damaged");
+  if (position_known || replayed.frames == 0) return out;
+  if (is_newer(out, catalog)) {
+    report.remarks.push_back(
+        "the state record is lost: the journal was applied as far as it is newer than the entries");
+    return out;
+  }
+  fill_random(state.journal_chain);
+  lose("the state record is lost, and the journal is older than the entries");
+  return InJournal();
+}
+
+std::string report_text(const SalvageReport& report) {
+  std::string out = "tain salvage\n\nentries found: " + std::to_string(report.entries) +
+                    "\nentries lost: " + std::to_string(report.entries_lost) +
+                    "\nfiles with damaged parts: " + std::to_string(report.files_incomplete) + "\n\n";
+  for (const Finding& found : report.damaged) out += (found.path.empty() ? "" : found.path + ": ") + found.what + "\n";
+  for (const std::string& remark : report.remarks) out += remark + "\n";
+  if (report.damaged.empty() && report.remarks.empty()) out += "nothing was damaged\n";
+  out += "\nDamaged parts of files read as zeros; the attribute " + std::string(kDamagedXattr) +
+         " of such a file lists them.\n";
+  return out;
+}
+
+/// What the journal has, on top. Its records count what was there before the damage, so they are mended afterwards.
+Result<> replay_journal(const std::string& directory, const MasterKey& master, const std::set<uint64_t>& remade,
+                        SalvageReport& report) {
+  {
+    OpenOptions options;
+    options.warn = [&report](const std::string& message) { report.remarks.push_back(message); };
+    auto vault = TRY(Vault::open(directory, options, master));
+    for (uint64_t ino : remade) {
+      auto attr = vault->tree().getattr(Ino{ino});
+      if (!attr.ok() || !S_ISREG(attr->mode) || attr->size == 0) continue;
+      const std::string text = "0-" + std::to_string(attr->size - 1);
+      TRY(vault->tree().set_xattr(Ino{ino}, kDamagedXattr, as_bytes(text), XattrMode::any));
+      ++report.files_incomplete;
+      report.damaged.push_back(
+          {.part = Part::content,
+           .what = "inode " + std::to_string(ino) + ": only its last changes were found, in the journal",
+           .ino = Ino{ino},
+           .begin = 0,
+           .end = attr->size});
+    }
+    TRY(vault->close());
+  }
+  LockedVault vault = TRY(LockedVault::open(directory, master));
+  const RepairReport repaired = TRY(repair_locked(vault, {}, Keep::nothing));
+  report.remarks.insert(report.remarks.end(), repaired.done.begin(), repaired.done.end());
+  return {};
+}
+
+Result<> write_report(const std::string& directory, const MasterKey& master, const SalvageReport& report) {
+  auto vault = TRY(Vault::open(directory, OpenOptions(), master));
+  std::string name = kSalvageReport;
+  for (int i = 2; vault->tree().lookup(kRootIno, name).ok(); ++i) name = "SALVAGE-REPORT-" + std::to_string(i) + ".txt";
+  const Attr root = TRY(vault->tree().getattr(kRootIno));
+  const NewInode fresh{.mode = S_IFREG | 0600, .uid = root.uid, .gid = root.gid, .rdev = 0, .symlink = {}};
+  const Attr file = TRY(vault->tree().make(kRootIno, name, fresh));
+  TRY(vault->content().write(file.ino, 0, as_bytes(report_text(report))));
+  return vault->close();
+}
+
+}  // namespace
+
+Result<SalvageReport> salvage_vault(const std::string& from, const std::string& to, const Secret& password,
+                                    const Progress& progress) {
+  const LockedVault vault = TRY(LockedVault::open(from, password));
+  return salvage_locked(vault, to, progress);
+}
+
+Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string& to, const Progress& progress) {
+  SalvageReport report;
+  const std::string& from = vault.directory;
+  const LoadedHeader& loaded = vault.loaded;
+  const Cipher& cipher = *vault.cipher;
+  TRY(make_empty_directory(to));
+  if (loaded.copies_differ) report.remarks.push_back(loaded.complaint);
+
+  Survey survey = TRY(survey_database(from + "/data.mdb", cipher));
+  const std::vector<CarvedBlock> carved = TRY(carve(survey, cipher, progress));
+  Catalog catalog(survey, cipher);
+  for (const CarvedBlock& block : carved) catalog.finder().add_carved(block.nonce, block.offset);
+  catalog.read(progress);
+
+  State state = survey.state.value_or(State{});
+  if (!survey.state.has_value()) {
+    state.journal_chain = random_array<32>();
+    state.device = random_array<16>();
+  }
+  state.sets = {};
+  const InJournal in_journal = TRY(copy_journal(from + "/journal", to + "/journal", catalog, state, report));
+  state.next_ino = std::max(state.next_ino, in_journal.next_ino);
+  std::set<uint64_t> remade;  // by the journal alone
+  for (uint64_t ino : in_journal.inodes)
+    if (!catalog.inodes.contains(ino) && survey.state.has_value() && ino < survey.state->next_ino) remade.insert(ino);
+  {
+    auto env = TRY(Env::open(to + "/data.mdb", {.map_size_bytes = 0, .create = true}));
+    Database database(*env, cipher, uint64_t{1} << 20);
+    SalvageWriter out(database, state);
+    const Suite suite = suite_available(loaded.header.suite) ? loaded.header.suite : Suite::xchacha20_poly1305;
+    TRY(Salvager(catalog, cipher, suite, out, report).run(in_journal.inodes, progress));
+  }
+  TRY(save_header(to, loaded.bytes));  // last: without it this is no vault
+  TRY(replay_journal(to, vault.master, remade, report));
+  TRY(write_report(to, vault.master, report));
+  return report;
+}
+
+}  // namespace tain::store

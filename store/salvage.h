@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// tain salvage: everything that is intact in a damaged vault, written into a new one.
+//
+// The old vault is only read. The new one has the same header, so the same password; every record in it is sealed anew
+// and every block was verified on the way.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/secret.h"
+#include "store/check.h"
+#include "store/mend.h"
+
+namespace tain::store {
+
+inline constexpr char kDamagedXattr[] = "user.tain.damaged";    // byte ranges of a file that read as zeros
+inline constexpr char kSalvageReport[] = "SALVAGE-REPORT.txt";  // in the new vault's root
+
+struct SalvageReport {
+  std::vector<Finding> damaged;      // what was lost or is incomplete, each with the entry's path
+  std::vector<std::string> remarks;  // older copies that stand in, entries that were moved to lost+found
+  uint64_t entries = 0;              // in the new vault, without what salvage added
+  uint64_t files_incomplete = 0;
+  uint64_t entries_lost = 0;  // names whose inodes are gone
+};
+
+/// Makes the vault `to`, which must not exist or be empty, from what is left of `from`.
+/// Errors: not_a_vault, header_damaged, in_use, wrong_password, exists/not_empty, io, no_space.
+Result<SalvageReport> salvage_vault(const std::string& from, const std::string& to, const Secret& password,
+                                    const Progress& progress);
+
+/// The same with the vault in hand.
+Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string& to, const Progress& progress);
+
+}  // namespace tain::store
