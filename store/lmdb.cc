@@ -183,6 +183,9 @@ Result<std::shared_ptr<const Snapshot>> Env::snapshot(uint64_t number) {
   if (meta.transaction != number) return Error(Code::busy, "the state was overtaken");
   if (meta.last_page >= map_size_ / pages_.page_size()) return Error(Code::corrupt, "the database ends outside its map");
   auto read = std::make_shared<const Snapshot>(TRY(read_snapshot(pages_, meta)));
+  // The number is what LMDB writes last, so a page that is being written shows only by changing.
+  if (std::memcmp(copy.data(), map_ + (number & 1) * pages_.page_size(), copy.size()) != 0)
+    return Error(Code::busy, "the state was overtaken");
   std::lock_guard lock(idle_mutex_);
   if (snapshot_ == nullptr || snapshot_->transaction < number) snapshot_ = read;
   return std::shared_ptr<const Snapshot>(std::move(read));
@@ -329,7 +332,8 @@ Result<std::optional<Cursor::Item>> Cursor::next() { return item(walk_.next()); 
 
 bool Cursor::is_certain_before() const {
   const auto before = walk_.before();
-  return !before.has_value() || before->page != kNoPage || checksum_matches(table_, before->key, before->data);
+  if (!before.has_value()) return walk_.previous_page_fits();  // a damaged parent may have led past the right page
+  return before->page != kNoPage || checksum_matches(table_, before->key, before->data);
 }
 
 Result<WriteTxn> WriteTxn::begin(Env& env) {

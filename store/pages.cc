@@ -129,41 +129,44 @@ Result<TreePage> TreePage::parse(ByteView page, uint64_t number) {
   return out;
 }
 
-Result<TreePage::Node> TreePage::node(size_t i) const {
+bool TreePage::get(size_t i, Node& out) const {
   const uint8_t* p = page_.data();
   const size_t at = load16(p + kPageHeaderSize + 2 * i);
-  const size_t upper = load16(p + 14);
-  if (at < upper || at % 2 != 0 || at + kNodeHeaderSize > page_.size())
-    return bad_page(number_, "has a node outside it");
+  if (at < load16(p + 14) || at % 2 != 0 || at + kNodeHeaderSize > page_.size()) return false;
   const uint64_t low = load16(p + at), high = load16(p + at + 2);
   const uint16_t flags = load16(p + at + 4);
   const size_t key_size = load16(p + at + 6);
-  const size_t room = page_.size() - at - kNodeHeaderSize;
-  if (key_size > room) return bad_page(number_, "has a key that leaves it");
-  Node node;
-  node.key = page_.subspan(at + kNodeHeaderSize, key_size);
+  if (key_size > page_.size() - at - kNodeHeaderSize) return false;
+  out = {};
+  out.key = page_.subspan(at + kNodeHeaderSize, key_size);
   if (!leaf_) {
-    node.page = low | high << 16 | uint64_t{flags} << 32;
-    return node;
+    out.page = low | high << 16 | uint64_t{flags} << 32;
+    return true;
   }
-  node.size = low | high << 16;
+  out.size = low | high << 16;
   const ByteView rest = page_.subspan(at + kNodeHeaderSize + key_size);
   if (flags == kNodeElsewhere) {
-    if (rest.size() < 8) return bad_page(number_, "has a value that leaves it");
-    node.page = load64(rest.data());
-    return node;
+    if (rest.size() < 8) return false;
+    out.page = load64(rest.data());
+    return true;
   }
-  if ((flags & ~kNodeTree) != 0) return bad_page(number_, "has a node of an unknown kind");
-  if (node.size > rest.size()) return bad_page(number_, "has a value that leaves it");
-  node.is_tree = flags == kNodeTree;
-  node.data = rest.first(node.size);
-  return node;
+  if ((flags & ~kNodeTree) != 0 || out.size > rest.size()) return false;
+  out.is_tree = flags == kNodeTree;
+  out.data = rest.first(out.size);
+  return true;
+}
+
+Result<TreePage::Node> TreePage::node(size_t i) const {
+  Node out;
+  if (!get(i, out)) return bad_page(number_, "has a node that leaves it");
+  return out;
 }
 
 Result<> TreePage::check_nodes(KeyOrder order) const {
   ByteView previous;
+  Node found;
   for (size_t i = 0; i < count_; ++i) {
-    const Node found = TRY(node(i));
+    if (!get(i, found)) return bad_page(number_, "has a node that leaves it");
     // The first key of a branch page is never looked at: everything below the second is there.
     if (!leaf_ && i == 0) continue;
     if (found.key.empty() || (i > (leaf_ ? 0u : 1u) && compare_keys(previous, found.key, order) >= 0))
@@ -264,7 +267,9 @@ Result<bool> TreeWalk::descend(uint64_t number, ByteView key) {
     size_t from = page.is_leaf() ? 0 : 1, to = page.count();
     while (from < to) {
       const size_t middle = (from + to) / 2;
-      const int compared = compare_keys(page.node(middle).value().key, key, order_);
+      TreePage::Node at;
+      if (!page.get(middle, at)) return bad_page(number, "has a node that leaves it");
+      const int compared = compare_keys(at.key, key, order_);
       if (page.is_leaf() ? compared < 0 : compared <= 0)
         from = middle + 1;
       else
@@ -318,6 +323,25 @@ uint64_t TreeWalk::value_offset() const {
   if (node_.page != kNoPage) return node_.page * source_.page_size() + kPageHeaderSize;
   const ByteView bytes = levels_[depth_ - 1].page.bytes();
   return page() * source_.page_size() + static_cast<uint64_t>(node_.data.data() - bytes.data());
+}
+
+bool TreeWalk::previous_page_fits() const {
+  size_t level = depth_;
+  while (level > 0 && levels_[level - 1].index == 0) --level;
+  if (level == 0 || depth_ == 0) return true;  // the first page of all, or none
+  const Level& fork = levels_[level - 1];
+  TreePage::Node node, separator;
+  if (!fork.page.get(fork.index - 1, node) || !fork.page.get(fork.index, separator)) return false;
+  Bytes scratch;
+  for (size_t depth = level + 1;; ++depth) {
+    auto bytes = source_.read(node.page, 1, last_page_, scratch);
+    if (!bytes.ok()) return false;
+    auto page = TreePage::parse(*bytes, node.page);
+    if (!page.ok() || page->is_leaf() != (depth == root_.depth) || !page->check_nodes(order_).ok()) return false;
+    if (!page->get(page->count() - 1, node)) return false;
+    if (page->is_leaf()) return compare_keys(node.key, separator.key, order_) < 0;
+    if (depth == root_.depth) return false;
+  }
 }
 
 Result<ByteView> TreeWalk::value(Bytes& scratch) const {

@@ -87,6 +87,8 @@ class TreePage {
   ByteView bytes() const { return page_; }
   /// Errors: corrupt (it does not lie inside the page).
   Result<Node> node(size_t i) const;
+  /// The same without words: false when it does not lie inside the page.
+  bool get(size_t i, Node& out) const;
   /// Every node inside the page, keys ascending. Errors: corrupt.
   Result<> check_nodes(KeyOrder order = KeyOrder::bytes) const;
 
@@ -126,6 +128,9 @@ class TreeWalk {
   const TreePage::Node& node() const { return node_; }
   /// The node before it on the same page; nothing at the page's beginning.
   std::optional<TreePage::Node> before() const;
+  /// At a page's beginning: whether the page before it can be read and ends where this one's parents say. If not, a
+  /// key that was not found may be there.
+  bool previous_page_fits() const;
   /// The node's value. Errors: corrupt, io.
   Result<ByteView> value(Bytes& scratch) const;
   /// Where in the file the value's bytes begin.
