@@ -301,6 +301,8 @@ ReadTxn::~ReadTxn() {
 }
 
 Result<std::optional<ByteView>> ReadTxn::get(Table table, ByteView key) const {
+  if (auto value = find_value(env_->pages_, snapshot_->root(table), snapshot_->last_page, key)) return value;
+  // Not there, or damaged: only a closer look tells.
   TreeWalk walk(env_->pages_, snapshot_->root(table), snapshot_->last_page);
   const bool found = TRY(walk.seek(key));
   if (!found || compare_keys(walk.node().key, key) != 0) return std::optional<ByteView>();

@@ -17,6 +17,7 @@ constexpr size_t kPageSizeMin = 512;
 constexpr size_t kPageSizeMax = 65536;
 constexpr size_t kRootSize = 48;
 constexpr size_t kNodeHeaderSize = 8;
+constexpr size_t kPrefetch = 8;  // nodes
 constexpr uint16_t kBranch = 0x01, kLeaf = 0x02, kOverflow = 0x04, kMeta = 0x08;
 constexpr uint16_t kNodeElsewhere = 0x01, kNodeTree = 0x02;
 constexpr uint64_t kListMax = uint64_t{1} << 32;  // entries of one item of the free list
@@ -103,8 +104,14 @@ int compare_keys(ByteView a, ByteView b, KeyOrder order) {
     return x < y ? -1 : x > y ? 1 : 0;
   }
   const size_t size = std::min(a.size(), b.size());
-  const int compared = size == 0 ? 0 : std::memcmp(a.data(), b.data(), size);
-  if (compared != 0) return compared;
+  // Most keys are of 8 or 16 bytes, and a seek compares hundreds.
+  size_t i = 0;
+  for (; i + 8 <= size; i += 8) {
+    const uint64_t x = load64(a.data() + i), y = load64(b.data() + i);
+    if (x != y) return __builtin_bswap64(x) < __builtin_bswap64(y) ? -1 : 1;
+  }
+  for (; i < size; ++i)
+    if (a[i] != b[i]) return a[i] < b[i] ? -1 : 1;
   return a.size() < b.size() ? -1 : a.size() > b.size() ? 1 : 0;
 }
 
@@ -114,19 +121,25 @@ bool KeyRange::contains(ByteView key, KeyOrder order) const {
 
 Result<TreePage> TreePage::parse(ByteView page, uint64_t number) {
   TreePage out;
+  if (out.set(page, number)) return out;
+  const uint8_t* p = page.data();
+  if (load64(p) != number) return bad_page(number, "is another one, or none: its number is wrong");
+  const uint16_t flags = load16(p + 10);
+  if (flags != kBranch && flags != kLeaf) return bad_page(number, "is of another kind than its place demands");
+  return bad_page(number, "has an impossible header");
+}
+
+bool TreePage::set(ByteView page, uint64_t number) {
   const uint8_t* p = page.data();
   const uint16_t flags = load16(p + 10);
   const size_t lower = load16(p + 12), upper = load16(p + 14);
-  if (load64(p) != number) return bad_page(number, "is another one, or none: its number is wrong");
-  if (flags != kBranch && flags != kLeaf) return bad_page(number, "is of another kind than its place demands");
-  if (lower < kPageHeaderSize || lower % 2 != 0 || lower > upper || upper > page.size())
-    return bad_page(number, "has an impossible header");
-  out.page_ = page;
-  out.number_ = number;
-  out.count_ = (lower - kPageHeaderSize) / 2;
-  out.leaf_ = flags == kLeaf;
-  if (out.count_ == 0) return bad_page(number, "is empty");
-  return out;
+  if (load64(p) != number || (flags != kBranch && flags != kLeaf)) return false;
+  if (lower <= kPageHeaderSize || lower % 2 != 0 || lower > upper || upper > page.size()) return false;
+  page_ = page;
+  number_ = number;
+  count_ = (lower - kPageHeaderSize) / 2;
+  leaf_ = flags == kLeaf;
+  return true;
 }
 
 bool TreePage::get(size_t i, Node& out) const {
@@ -163,15 +176,29 @@ Result<TreePage::Node> TreePage::node(size_t i) const {
 }
 
 Result<> TreePage::check_nodes(KeyOrder order) const {
+  // Every seek looks at every node of the pages on its way, so this does without Nodes.
+  const uint8_t* const p = page_.data();
+  const size_t size = page_.size(), upper = load16(p + 14), first = leaf_ ? 0 : 1;
   ByteView previous;
-  Node found;
   for (size_t i = 0; i < count_; ++i) {
-    if (!get(i, found)) return bad_page(number_, "has a node that leaves it");
+    // Nodes lie anywhere on the page; waiting for memory at each is most of the cost.
+    if (i + kPrefetch < count_) __builtin_prefetch(p + load16(p + kPageHeaderSize + 2 * (i + kPrefetch)));
+    const size_t at = load16(p + kPageHeaderSize + 2 * i);
+    if (at < upper || at % 2 != 0 || at + kNodeHeaderSize > size) return bad_page(number_, "has a node that leaves it");
+    const size_t key_size = load16(p + at + 6), rest = size - at - kNodeHeaderSize;
+    if (key_size > rest) return bad_page(number_, "has a node that leaves it");
+    if (leaf_) {
+      const uint16_t flags = load16(p + at + 4);
+      const uint64_t value_size = flags == kNodeElsewhere ? 8 : load32(p + at);
+      if ((flags != kNodeElsewhere && (flags & ~kNodeTree) != 0) || value_size > rest - key_size)
+        return bad_page(number_, "has a node that leaves it");
+    }
     // The first key of a branch page is never looked at: everything below the second is there.
-    if (!leaf_ && i == 0) continue;
-    if (found.key.empty() || (i > (leaf_ ? 0u : 1u) && compare_keys(previous, found.key, order) >= 0))
+    if (i < first) continue;
+    const ByteView key = page_.subspan(at + kNodeHeaderSize, key_size);
+    if (key.empty() || (i > first && compare_keys(previous, key, order) >= 0))
       return bad_page(number_, "has keys out of order");
-    previous = found.key;
+    previous = key;
   }
   return {};
 }
@@ -198,6 +225,46 @@ Result<> check_overflow(const PageSource& source, uint64_t page, uint64_t size, 
   if (load64(p) != page || load16(p + 10) != kOverflow || load32(p + 12) != count || count > last_page - page + 1)
     return bad_page(page, "is not the value that its leaf says");
   return {};
+}
+
+std::optional<ByteView> find_value(const PageSource& source, const TreeRoot& root, uint64_t last_page, ByteView key) {
+  ByteView low, high;  // of the page, as its parents say; no data is no bound
+  uint64_t number = root.page;
+  for (size_t level = 1; level <= root.depth; ++level) {
+    const ByteView bytes = source.mapped_page(number, last_page);
+    TreePage page;
+    if (bytes.empty() || !page.set(bytes, number) || page.is_leaf() != (level == root.depth)) return std::nullopt;
+    const size_t first = page.is_leaf() ? 0 : 1;
+    size_t from = first, to = page.count();
+    if (from == to) return std::nullopt;
+    TreePage::Node node;
+    if (!page.get(first, node) || (low.data() != nullptr && compare_keys(node.key, low) < 0)) return std::nullopt;
+    if (!page.get(to - 1, node) || (high.data() != nullptr && compare_keys(node.key, high) >= 0)) return std::nullopt;
+    while (from < to) {
+      const size_t middle = (from + to) / 2;
+      if (!page.get(middle, node)) return std::nullopt;
+      const int compared = compare_keys(node.key, key);
+      if (compared > 0) {
+        to = middle;
+        if (!page.is_leaf()) high = node.key;
+      } else if (compared < 0 || !page.is_leaf()) {
+        from = middle + 1;
+        if (!page.is_leaf()) low = node.key;
+      } else {
+        break;  // found
+      }
+    }
+    if (page.is_leaf()) {
+      if (from == to) return std::nullopt;
+      if (node.page == kNoPage) return node.data;
+      Bytes unused;
+      auto value = read_overflow(source, node.page, node.size, last_page, unused);
+      return value.ok() ? std::optional<ByteView>(*value) : std::nullopt;
+    }
+    if (!page.get(from - 1, node)) return std::nullopt;
+    number = node.page;
+  }
+  return std::nullopt;
 }
 
 KeyRange TreeWalk::range_of(size_t level) const {

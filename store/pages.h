@@ -54,6 +54,11 @@ class PageSource {
   static PageSource of_file(int fd, size_t page_size) { return {nullptr, fd, page_size}; }
 
   size_t page_size() const { return page_size_; }
+  /// The page in the map; empty when it lies outside. For a mapped source.
+  ByteView mapped_page(uint64_t page, uint64_t last_page) const {
+    if (map_ == nullptr || page < 2 || page > last_page) return {};
+    return {map_ + page * page_size_, page_size_};
+  }
   /// `count` pages from `page` on, in `scratch` if they had to be read. Errors: corrupt (past `last_page`), io.
   Result<ByteView> read(uint64_t page, uint64_t count, uint64_t last_page, Bytes& scratch) const;
 
@@ -80,6 +85,8 @@ class TreePage {
   };
   /// Checks the header; `number` is where the page lies. Errors: corrupt.
   static Result<TreePage> parse(ByteView page, uint64_t number);
+  /// The same without words: false when the header is wrong.
+  bool set(ByteView page, uint64_t number);
 
   bool is_leaf() const { return leaf_; }
   size_t count() const { return count_; }
@@ -167,6 +174,13 @@ class TreeWalk {
   bool note_entered_ = false;
   std::vector<uint64_t> entered_;
 };
+
+/// The value of `key`, when it is certain: nothing when the key is not found or anything looks odd, which TreeWalk then
+/// tells apart. Touches only what the search comes by: on each page the header, the nodes that are compared, and the
+/// first and last key, which must lie where the parents say. What else is wrong on a page cannot lead to another
+/// value of this key, and the value's own seal proves the rest. Keeps nothing between calls, so damage done to a
+/// page that was read before counts, too. For a mapped source; the view is into the map.
+std::optional<ByteView> find_value(const PageSource& source, const TreeRoot& root, uint64_t last_page, ByteView key);
 
 /// The free list: pages that hold nothing current. Errors: corrupt, io.
 Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const MetaPage& meta,

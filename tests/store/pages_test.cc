@@ -69,12 +69,15 @@ class PagesTest : public testing::Test {
     size_t right = 0, refused = 0, silent = 0;
   };
   Outcome read_all() {
-    Outcome out;
     auto env = open();
-    ReadTxn txn = ReadTxn::begin(*env).value();
+    return read_all(*env);
+  }
+  Outcome read_all(Env& env) {
+    Outcome out;
+    ReadTxn txn = ReadTxn::begin(env).value();
     for (const auto& [key, value] : expected_) {
       auto found = txn.get(kTable, key);
-      if (!found.ok())
+      if (!found.ok() || (found->has_value() && !checksum_matches(kTable, key, **found)))
         ++out.refused;
       else if (found->has_value() && std::equal(value.begin(), value.end(), (*found)->begin(), (*found)->end()))
         ++out.right;
@@ -131,6 +134,29 @@ TEST_F(PagesTest, APageInAnothersPlaceIsRefusedNotSearched) {
   EXPECT_EQ(outcome.silent, 0u);
   EXPECT_GT(outcome.refused, 0u);
   EXPECT_LT(outcome.refused, 60u) << "one page's worth";
+}
+
+TEST_F(PagesTest, DamageUnderAnOpenDatabaseIsNoticedAtTheNextRead) {
+  fill(3000);
+  const auto pages = leaves();
+  auto env = open();
+  ASSERT_EQ(read_all(*env).right, expected_.size());
+  const uint64_t used = env->used_bytes() / kPageSize;
+  size_t refusals = 0;
+  for (uint64_t victim = 2; victim < used; victim += 3) {  // leaves, branches, values of their own, free pages
+    const Bytes original = page(victim);
+    const Bytes replacements[] = {Bytes(kPageSize), page(victim + 1 < used ? victim + 1 : 2),
+                                  page(pages.begin()->first)};
+    for (const Bytes& replacement : replacements) {
+      overwrite(victim, replacement);
+      const Outcome outcome = read_all(*env);
+      EXPECT_EQ(outcome.silent, 0u) << victim;
+      refusals += outcome.refused;
+    }
+    overwrite(victim, original);
+  }
+  EXPECT_GT(refusals, 0u);
+  EXPECT_EQ(read_all(*env).right, expected_.size());
 }
 
 TEST_F(PagesTest, AZeroedPageIsRefusedAndAWalkGoesOnBehindIt) {
