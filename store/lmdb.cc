@@ -39,8 +39,11 @@ constexpr uint64_t kFileSystemReserve = uint64_t{1} << 18;  // bytes for its own
 // LMDB reports a write that the disk cut short as EIO. With less than this left, space is what was missing.
 constexpr uint64_t kNearlyFull = uint64_t{16} << 20;  // bytes: more than a commit of the last reserve writes at once
 
-// Two commits would have to pass between pinning a state and reading where it is.
+// Two commits would have to pass between pinning a state and reading where it is, each time.
 constexpr int kPinAttempts = 100;
+
+// Free pages whose numbers are looked at before each change, half a megabyte of them: a commit takes some thousands.
+constexpr uint64_t kFreePagesChecked = uint64_t{1} << 16;
 
 Error lmdb_error(int code, const char* what) {
   const std::string text = std::string(what) + ": " + mdb_strerror(code);
@@ -61,7 +64,9 @@ MDB_val val(ByteView bytes) {
   // LMDB takes a non-const pointer but only reads keys and put values.
   return {bytes.size(), const_cast<uint8_t*>(bytes.data())};
 }
-ByteView view(const MDB_val& v) { return {static_cast<const uint8_t*>(v.mv_data), v.mv_size}; }
+ByteView view(const MDB_val& v) {
+  return {static_cast<const uint8_t*>(v.mv_data), v.mv_size};
+}
 
 Result<std::optional<ByteView>> get_value(MDB_txn* txn, MDB_dbi dbi, ByteView key) {
   MDB_val k = val(key);
@@ -70,17 +75,6 @@ Result<std::optional<ByteView>> get_value(MDB_txn* txn, MDB_dbi dbi, ByteView ke
   if (rc == MDB_NOTFOUND) return std::optional<ByteView>();
   if (rc != 0) return lmdb_error(rc, "read database");
   return std::optional<ByteView>(view(v));
-}
-
-// The free list (LMDB's table 0) holds, for each transaction, a count and that many page numbers.
-uint64_t word(const MDB_val& value, size_t i) {
-  uint64_t out = 0;
-  std::memcpy(&out, static_cast<const uint8_t*>(value.mv_data) + i * sizeof out, sizeof out);
-  return out;
-}
-uint64_t listed_pages(const MDB_val& value) {
-  const size_t words = value.mv_size / sizeof(uint64_t);
-  return words == 0 ? 0 : std::min<uint64_t>(word(value, 0), words - 1);
 }
 
 /// Everything of the file that LMDB would believe without a look: it must be right before LMDB sees it.
@@ -103,13 +97,13 @@ Result<> check_before_open(const std::string& path) {
   if (!newest.ok()) return keep(std::move(newest).error());
   const uint64_t needed = (newest->last_page + 1) * newest->page_size;
   if (size < needed)
-    return keep(Error(Code::corrupt, "the file was truncated: " + std::to_string(size) + " of " +
-                                         std::to_string(needed) + " bytes"));
+    return keep(Error(Code::corrupt,
+                      "the file was truncated: " + std::to_string(size) + " of " + std::to_string(needed) + " bytes"));
   const PageSource source = PageSource::of_file(fd.get(), newest->page_size);
   if (newest->transaction == 0) return {};  // LMDB's first pages only; the tables will be missing
   auto snapshot = read_snapshot(source, *newest);
   if (!snapshot.ok()) return keep(std::move(snapshot).error());
-  auto free_list = read_free_list(source, *newest);
+  auto free_list = read_free_list(source, newest->free_list, newest->last_page);
   if (!free_list.ok()) return keep(std::move(free_list).error());
   return {};
 }
@@ -176,19 +170,29 @@ Result<std::shared_ptr<const Snapshot>> Env::snapshot(uint64_t number) {
     std::lock_guard lock(idle_mutex_);
     if (snapshot_ != nullptr && snapshot_->transaction == number) return snapshot_;
   }
-  // LMDB may be writing this very page for the commit after the next: then its number is another one.
-  std::array<uint8_t, kMetaSize> copy;
-  std::memcpy(copy.data(), map_ + (number & 1) * pages_.page_size(), copy.size());
-  const MetaPage meta = TRY(parse_meta(copy, number & 1));
-  if (meta.transaction != number) return Error(Code::busy, "the state was overtaken");
-  if (meta.last_page >= map_size_ / pages_.page_size()) return Error(Code::corrupt, "the database ends outside its map");
-  auto read = std::make_shared<const Snapshot>(TRY(read_snapshot(pages_, meta)));
-  // The number is what LMDB writes last, so a page that is being written shows only by changing.
-  if (std::memcmp(copy.data(), map_ + (number & 1) * pages_.page_size(), copy.size()) != 0)
-    return Error(Code::busy, "the state was overtaken");
+  auto read = std::make_shared<const Snapshot>(TRY(read_state(number)));
   std::lock_guard lock(idle_mutex_);
   if (snapshot_ == nullptr || snapshot_->transaction < number) snapshot_ = read;
   return std::shared_ptr<const Snapshot>(std::move(read));
+}
+
+// Why this is safe. The caller's transaction is registered in LMDB's reader table with `number` (or is the one write
+// transaction), so LMDB takes no page of this state for anything else until that ends: everything below the meta page
+// stands still. The meta page itself does not: transactions take turns on the two of them, so the commit of number + 2
+// overwrites it, and it is written from its beginning to its end with the transaction's number last, so a copy taken
+// meanwhile may be new in front and old behind and look whole. Only this process commits (the vault's lock), and a
+// commit says so in committing_ before it begins; a copy that was finished before number + 2 said so is the old page,
+// whole.
+Result<Snapshot> Env::read_state(uint64_t number) const {
+  std::array<uint8_t, kMetaSize> copy;
+  std::memcpy(copy.data(), map_ + (number & 1) * pages_.page_size(), copy.size());
+  std::atomic_thread_fence(std::memory_order_acquire);  // the copy comes before the look at committing_
+  if (committing_.load(std::memory_order_relaxed) > number + 1) return Error(Code::busy, "the state was overtaken");
+  const MetaPage meta = TRY(parse_meta(copy, number & 1));
+  if (meta.transaction != number || meta.page_size != pages_.page_size() ||
+      meta.last_page >= map_size_ / pages_.page_size())
+    return Error(Code::corrupt, "meta page " + std::to_string(number & 1) + " of the database is damaged");
+  return read_snapshot(pages_, meta);
 }
 
 uint64_t Env::used_bytes() const {
@@ -214,49 +218,34 @@ uint64_t Env::pages_beyond_end() const {
   if (::statvfs(path_.c_str(), &disk) != 0 || ::stat(path_.c_str(), &file) != 0) return room;  // the commit will tell
   // Holes of the file are still to be paid for, and the file system itself needs some blocks.
   const uint64_t available = uint64_t{disk.f_bavail} * disk.f_frsize;
-  const uint64_t usable = available - std::min(available, kFileSystemReserve + std::min(available / 64, kFileSystemReserve * 64));
+  const uint64_t usable =
+      available - std::min(available, kFileSystemReserve + std::min(available / 64, kFileSystemReserve * 64));
   const uint64_t present = static_cast<uint64_t>(file.st_blocks) * 512;
   const uint64_t end = usable + std::min(present, static_cast<uint64_t>(file.st_size));
   return std::min(room, end / stat.ms_psize > pages ? end / stat.ms_psize - pages : 0);
 }
 
 uint64_t Env::free_bytes() {
-  MDB_stat stat{};
-  mdb_env_stat(env_, &stat);
   uint64_t pages = pages_beyond_end();
   auto txn = ReadTxn::begin(*this);
-  MDB_cursor* cursor = nullptr;
-  if (!txn.ok() || mdb_cursor_open(txn->txn_, 0, &cursor) != 0) return pages * stat.ms_psize;
-  MDB_val key{};
-  MDB_val value{};
-  while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) pages += listed_pages(value);
-  mdb_cursor_close(cursor);
-  return pages * stat.ms_psize;
+  if (txn.ok()) {
+    auto listed = check_free_list(pages_, txn->snapshot().free_list, txn->snapshot().last_page, 0);
+    if (listed.ok()) pages += *listed;
+  }
+  return pages * pages_.page_size();
 }
 
 FreeSpace Env::free_space() {
   FreeSpace out{.runs = {}, .beyond = pages_beyond_end(), .tree_pages = 0};
   auto txn = ReadTxn::begin(*this);
   if (!txn.ok()) return out;
-  MDB_stat stat{};
-  for (Table table : kTables) {
-    if (mdb_stat(txn->txn_, dbi_[static_cast<size_t>(table)], &stat) == 0)
-      out.tree_pages += stat.ms_branch_pages + stat.ms_leaf_pages;
-  }
-  if (out.beyond >= kPlentyOfSpace / stat.ms_psize) return out;
+  const Snapshot& snapshot = txn->snapshot();
+  for (Table table : kTables) out.tree_pages += snapshot.root(table).tree_pages;
+  if (out.beyond >= kPlentyOfSpace / pages_.page_size()) return out;
 
-  MDB_cursor* cursor = nullptr;
-  if (mdb_cursor_open(txn->txn_, 0, &cursor) != 0) return out;
-  std::vector<uint64_t> free;
-  MDB_val key{};
-  MDB_val value{};
-  while (free.size() < kFreePagesListed && mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
-    const uint64_t count = listed_pages(value);
-    for (uint64_t i = 1; i <= count; ++i) free.push_back(word(value, i));
-  }
-  mdb_cursor_close(cursor);
-  std::sort(free.begin(), free.end());
-  for (uint64_t page : free) {
+  auto free = read_free_list(pages_, snapshot.free_list, snapshot.last_page, nullptr, kFreePagesListed);
+  if (!free.ok()) return out;  // no commit will use it either
+  for (uint64_t page : *free) {
     if (!out.runs.empty() && out.runs.back().first + out.runs.back().count == page)
       ++out.runs.back().count;
     else
@@ -265,7 +254,9 @@ FreeSpace Env::free_space() {
   return out;
 }
 
-std::string Env::version() { return mdb_version(nullptr, nullptr, nullptr); }
+std::string Env::version() {
+  return mdb_version(nullptr, nullptr, nullptr);
+}
 
 Result<ReadTxn> ReadTxn::begin(Env& env) {
   MDB_txn* txn = nullptr;
@@ -285,9 +276,7 @@ Result<ReadTxn> ReadTxn::begin(Env& env) {
       out.snapshot_ = std::move(snapshot).value();
       return out;
     }
-    if (attempt == kPinAttempts || !(snapshot.is(Code::busy) || snapshot.is(Code::corrupt)))
-      return std::move(snapshot).error();
-    // A meta page that is being written may look damaged, too.
+    if (attempt == kPinAttempts || !snapshot.is(Code::busy)) return std::move(snapshot).error();
     mdb_txn_reset(txn);
     if (rc = mdb_txn_renew(txn); rc != 0) return lmdb_error(rc, "read database");
   }
@@ -310,7 +299,9 @@ Result<std::optional<ByteView>> ReadTxn::get(Table table, ByteView key) const {
   return std::optional<ByteView>(TRY(walk.value(unused)));
 }
 
-Result<Cursor> Cursor::open(const ReadTxn& txn, Table table) { return Cursor(txn, table); }
+Result<Cursor> Cursor::open(const ReadTxn& txn, Table table) {
+  return Cursor(txn, table);
+}
 
 Result<std::optional<Cursor::Item>> Cursor::item(Result<bool> moved) {
   if (!moved.ok()) {
@@ -329,8 +320,12 @@ Result<std::optional<Cursor::Item>> Cursor::item(Result<bool> moved) {
   return std::optional<Item>(Item{key, *value});
 }
 
-Result<std::optional<Cursor::Item>> Cursor::seek(ByteView key) { return item(walk_.seek(key)); }
-Result<std::optional<Cursor::Item>> Cursor::next() { return item(walk_.next()); }
+Result<std::optional<Cursor::Item>> Cursor::seek(ByteView key) {
+  return item(walk_.seek(key));
+}
+Result<std::optional<Cursor::Item>> Cursor::next() {
+  return item(walk_.next());
+}
 
 bool Cursor::is_certain_before() const {
   const auto before = walk_.before();
@@ -342,7 +337,10 @@ Result<WriteTxn> WriteTxn::begin(Env& env) {
   MDB_txn* txn = nullptr;
   if (int rc = mdb_txn_begin(env.env_, nullptr, 0, &txn); rc != 0) return lmdb_error(rc, "change database");
   WriteTxn out(env, txn);
-  out.snapshot_ = TRY(env.snapshot(mdb_txn_id(txn) - 1));  // nobody else commits meanwhile
+  // Nobody else commits meanwhile. Looked at anew each time: LMDB goes by the main tree and the free list as they are
+  // now.
+  out.snapshot_ = std::make_unique<const Snapshot>(TRY(env.read_state(mdb_txn_id(txn) - 1)));
+  TRY(check_free_list(env.pages_, out.snapshot_->free_list, out.snapshot_->last_page, kFreePagesChecked));
   out.guard_ = std::make_unique<PathGuard>(env.pages_, *out.snapshot_);
   return out;
 }
@@ -376,11 +374,11 @@ Result<bool> WriteTxn::remove(Table table, ByteView key) {
 
 Result<> WriteTxn::commit() && {
   MDB_txn* txn = std::exchange(txn_, nullptr);
+  env_->committing_.store(mdb_txn_id(txn));  // see read_state()
   const int rc = mdb_txn_commit(txn);
   if (rc == 0) return {};
   struct statvfs disk {};
-  if (rc == EIO && ::statvfs(env_->path_.c_str(), &disk) == 0 &&
-      uint64_t{disk.f_bavail} * disk.f_frsize < kNearlyFull)
+  if (rc == EIO && ::statvfs(env_->path_.c_str(), &disk) == 0 && uint64_t{disk.f_bavail} * disk.f_frsize < kNearlyFull)
     return lmdb_error(ENOSPC, "commit");
   return lmdb_error(rc, "commit");
 }

@@ -13,6 +13,7 @@
 #include <lmdb.h>
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -57,8 +58,11 @@ class Env {
   Env() = default;
   uint64_t pages_beyond_end() const;
   Result<> map_file();
-  /// The state that transaction `number` committed; `pinned` says that it still is the newest or is being read.
+  /// The state that transaction `number` committed, for who has it pinned. Errors: busy (its meta page is being written
+  /// over: pin a newer one), corrupt.
   Result<std::shared_ptr<const Snapshot>> snapshot(uint64_t number);
+  /// The same from the file, whatever was read before.
+  Result<Snapshot> read_state(uint64_t number) const;
 
   MDB_env* env_ = nullptr;
   const uint8_t* map_ = nullptr;  // our own map of the file: LMDB does not tell where its is
@@ -66,9 +70,10 @@ class Env {
   PageSource pages_;
   std::string path_;
   std::array<MDB_dbi, kTableCount + 1> dbi_{};  // by table number
+  std::atomic<uint64_t> committing_{0};         // the last transaction whose commit may have begun
   std::mutex idle_mutex_;
   std::shared_ptr<const Snapshot> snapshot_;  // the one last asked for; guarded by idle_mutex_
-  std::vector<MDB_txn*> idle_;  // reset read transactions, to be renewed: cheaper than beginning anew
+  std::vector<MDB_txn*> idle_;                // reset read transactions, to be renewed: cheaper than beginning anew
 };
 
 /// A consistent view of the last commit. Threads: used by one at a time.
@@ -89,7 +94,7 @@ class ReadTxn {
   friend class Env;
   ReadTxn(Env& env, MDB_txn* txn) : env_(&env), txn_(txn) {}
   Env* env_;
-  MDB_txn* txn_;                               // pins the pages of the state that it sees
+  MDB_txn* txn_;                              // pins the pages of the state that it sees
   std::shared_ptr<const Snapshot> snapshot_;  // shared with Env and other transactions on the same state
 };
 
@@ -147,7 +152,7 @@ class WriteTxn {
   WriteTxn(Env& env, MDB_txn* txn) : env_(&env), txn_(txn) {}
   Env* env_;
   MDB_txn* txn_;
-  std::shared_ptr<const Snapshot> snapshot_;  // shared with Env: what the transaction began with
+  std::unique_ptr<const Snapshot> snapshot_;  // what the transaction began with
   std::unique_ptr<PathGuard> guard_;
 };
 

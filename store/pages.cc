@@ -20,7 +20,8 @@ constexpr size_t kNodeHeaderSize = 8;
 constexpr size_t kPrefetch = 8;  // nodes
 constexpr uint16_t kBranch = 0x01, kLeaf = 0x02, kOverflow = 0x04, kMeta = 0x08;
 constexpr uint16_t kNodeElsewhere = 0x01, kNodeTree = 0x02;
-constexpr uint64_t kListMax = uint64_t{1} << 32;  // entries of one item of the free list
+constexpr uint16_t kIntegerKey = 0x08, kNoSubdirectory = 0x4000;  // flags of the free list's root: the environment's
+constexpr uint64_t kListMax = uint64_t{1} << 32;                  // entries of one item of the free list
 
 uint16_t load16(const uint8_t* p) {
   return static_cast<uint16_t>(p[0] | p[1] << 8);
@@ -43,16 +44,21 @@ Error bad_page(uint64_t number, const char* what) {
 
 }  // namespace
 
-Result<TreeRoot> parse_root(ByteView bytes) {
+Result<TreeRoot> parse_root(ByteView bytes, KeyOrder order) {
   Reader r(bytes);
-  r.raw(6);  // page size or pad, flags
+  const uint32_t pad = r.u32();
+  const uint16_t flags = r.u16();
   TreeRoot root;
   root.depth = r.u16();
-  r.raw(24);  // counts of pages
+  const uint64_t branches = r.u64(), leaves = r.u64();
+  r.raw(8);  // overflow pages
+  root.tree_pages = branches + leaves;
   root.entries = r.u64();
   root.page = r.u64();
+  // LMDB does by the flags, so those of another kind of table would lead it through structures that are not there.
+  const bool kind = order == KeyOrder::integer ? (flags & ~kNoSubdirectory) == kIntegerKey : pad == 0 && flags == 0;
   const bool empty = root.page == kNoPage;
-  if (!r.done() || root.depth > kTreeDepthMax || empty != (root.depth == 0) || empty != (root.entries == 0))
+  if (!r.done() || !kind || root.depth > kTreeDepthMax || empty != (root.depth == 0) || empty != (root.entries == 0))
     return Error(Code::corrupt, "the root of a table has an impossible form");
   return root;
 }
@@ -65,7 +71,7 @@ Result<MetaPage> parse_meta(ByteView page, uint64_t number) {
   if (load64(p) != number || load16(p + 10) != kMeta || load32(p + 16) != kMagic || load32(p + 20) != kVersion ||
       !std::has_single_bit(meta.page_size) || meta.page_size < kPageSizeMin || meta.page_size > kPageSizeMax)
     return bad_page(number, "is no meta page of LMDB");
-  meta.free_list = TRY(parse_root(page.subspan(40, kRootSize)));
+  meta.free_list = TRY(parse_root(page.subspan(40, kRootSize), KeyOrder::integer));
   meta.main = TRY(parse_root(page.subspan(40 + kRootSize, kRootSize)));
   meta.last_page = load64(p + 40 + 2 * kRootSize);
   meta.transaction = load64(p + 48 + 2 * kRootSize);
@@ -416,35 +422,64 @@ Result<ByteView> TreeWalk::value(Bytes& scratch) const {
   return read_overflow(source_, node_.page, node_.size, last_page_, scratch);
 }
 
-Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const MetaPage& meta,
-                                             std::vector<uint64_t>* own_pages) {
+namespace {
+
+/// The page numbers of one item of the free list, after their count. Errors: corrupt.
+Result<ByteView> free_pages(ByteView item) {
+  const uint64_t count = item.size() < 8 ? kListMax + 1 : load64(item.data());
+  if (count > kListMax || item.size() - 8 < count * 8) return Error(Code::corrupt, "the list of free pages is damaged");
+  return item.subspan(8, count * 8);
+}
+
+Result<> check_free_pages(ByteView pages, uint64_t last_page) {
+  uint64_t previous = kNoPage;
+  for (size_t at = 0; at < pages.size(); at += 8) {
+    const uint64_t page = load64(pages.data() + at);
+    if (page < 2 || page > last_page || page >= previous)
+      return Error(Code::corrupt, "the list of free pages names an impossible page");
+    previous = page;
+  }
+  return {};
+}
+
+constexpr std::array<uint8_t, 8> kLowestInteger{};
+
+}  // namespace
+
+Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const TreeRoot& free_list, uint64_t last_page,
+                                             std::vector<uint64_t>* own_pages, uint64_t limit) {
   std::vector<uint64_t> out;
-  TreeWalk walk(source, meta.free_list, meta.last_page, KeyOrder::integer);
+  TreeWalk walk(source, free_list, last_page, KeyOrder::integer);
   walk.note_entered(own_pages != nullptr);
-  const std::array<uint8_t, 8> lowest{};
   Bytes scratch;
-  for (bool more = TRY(walk.seek(lowest)); more; more = TRY(walk.next())) {
-    const ByteView value = TRY(walk.value(scratch));
+  for (bool more = TRY(walk.seek(kLowestInteger)); more && out.size() < limit; more = TRY(walk.next())) {
+    const ByteView item = TRY(walk.value(scratch));
+    const ByteView pages = TRY(free_pages(item));
+    TRY(check_free_pages(pages, last_page));
     if (own_pages != nullptr && walk.node().page != kNoPage)
       for (uint64_t i = 0; i < overflow_pages(walk.node().size, source.page_size()); ++i)
         own_pages->push_back(walk.node().page + i);
-    Reader r(value);
-    const uint64_t count = r.u64();
-    if (count > kListMax || r.remaining() < count * 8) return Error(Code::corrupt, "the list of free pages is damaged");
-    uint64_t previous = kNoPage;
-    for (uint64_t i = 0; i < count; ++i) {
-      const uint64_t page = r.u64();
-      if (page < 2 || page > meta.last_page || page >= previous)
-        return Error(Code::corrupt, "the list of free pages names an impossible page");
-      previous = page;
-      out.push_back(page);
-    }
+    for (size_t at = 0; at < pages.size(); at += 8) out.push_back(load64(pages.data() + at));
   }
   if (own_pages != nullptr) own_pages->insert(own_pages->end(), walk.entered().begin(), walk.entered().end());
   std::sort(out.begin(), out.end());
   if (std::adjacent_find(out.begin(), out.end()) != out.end())
     return Error(Code::corrupt, "the list of free pages names a page twice");
   return out;
+}
+
+Result<uint64_t> check_free_list(const PageSource& source, const TreeRoot& free_list, uint64_t last_page,
+                                 uint64_t closely) {
+  uint64_t total = 0;
+  TreeWalk walk(source, free_list, last_page, KeyOrder::integer);
+  Bytes scratch;
+  for (bool more = TRY(walk.seek(kLowestInteger)); more; more = TRY(walk.next())) {
+    const ByteView item = TRY(walk.value(scratch));
+    const ByteView pages = TRY(free_pages(item));
+    if (total < closely) TRY(check_free_pages(pages, last_page));
+    total += pages.size() / 8;
+  }
+  return total;
 }
 
 }  // namespace tain::store

@@ -26,7 +26,8 @@ inline constexpr size_t kMetaSize = 152;       // bytes of a meta page that mean
 struct TreeRoot {
   uint64_t page = kNoPage;  // kNoPage: empty
   uint64_t entries = 0;
-  uint16_t depth = 0;  // levels of pages
+  uint16_t depth = 0;       // levels of pages
+  uint64_t tree_pages = 0;  // branches and leaves
 };
 
 /// One of the two first pages: they take turns, so the one of the transaction before is always there.
@@ -41,9 +42,6 @@ struct MetaPage {
 Result<MetaPage> parse_meta(ByteView page, uint64_t number);
 /// The newer of two meta pages that fit each other. Errors: corrupt (one is damaged, or was put back).
 Result<MetaPage> newest_meta(const Result<MetaPage>& first, const Result<MetaPage>& second);
-/// A tree's beginning from the 48 bytes that LMDB keeps of it. Errors: corrupt.
-Result<TreeRoot> parse_root(ByteView bytes);
-
 /// Pages of a file, mapped or read. Threads: any.
 class PageSource {
  public:
@@ -72,6 +70,9 @@ class PageSource {
 /// Of tain's tables: bytes, then length. Of the free list: one machine integer.
 enum class KeyOrder { bytes, integer };
 int compare_keys(ByteView a, ByteView b, KeyOrder order = KeyOrder::bytes);
+
+/// A tree's beginning from the 48 bytes that LMDB keeps of it. Errors: corrupt.
+Result<TreeRoot> parse_root(ByteView bytes, KeyOrder order = KeyOrder::bytes);
 
 /// A branch or leaf page, and what stands on it.
 class TreePage {
@@ -182,8 +183,13 @@ class TreeWalk {
 /// page that was read before counts, too. For a mapped source; the view is into the map.
 std::optional<ByteView> find_value(const PageSource& source, const TreeRoot& root, uint64_t last_page, ByteView key);
 
-/// The free list: pages that hold nothing current. Errors: corrupt, io.
-Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const MetaPage& meta,
-                                             std::vector<uint64_t>* own_pages = nullptr);
+/// The free list: pages that hold nothing current, ascending; no more items of it once there are `limit` pages.
+/// `own_pages` gets those that the list itself lies on. Errors: corrupt, io.
+Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const TreeRoot& free_list, uint64_t last_page,
+                                             std::vector<uint64_t>* own_pages = nullptr, uint64_t limit = kNoPage);
+/// How many pages that list has. Looks at the page numbers of its oldest items, which are the ones that LMDB takes
+/// next, up to `closely` of them; of the rest at the structure alone. Errors: corrupt, io.
+Result<uint64_t> check_free_list(const PageSource& source, const TreeRoot& free_list, uint64_t last_page,
+                                 uint64_t closely);
 
 }  // namespace tain::store

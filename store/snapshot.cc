@@ -19,6 +19,7 @@ Result<Snapshot> read_snapshot(const PageSource& source, const MetaPage& meta) {
   Snapshot out;
   out.transaction = meta.transaction;
   out.last_page = meta.last_page;
+  out.free_list = meta.free_list;
   TreeWalk walk(source, meta.main, meta.last_page);
   for (Table table : kTables) {
     const ByteView name = as_bytes(table_name(table));

@@ -22,6 +22,7 @@ const char* table_name(Table table);
 struct Snapshot {
   uint64_t transaction = 0;
   uint64_t last_page = 0;
+  TreeRoot free_list;
   std::array<TreeRoot, kTableCount + 1> tables;  // by table number
   const TreeRoot& root(Table table) const { return tables[static_cast<size_t>(table)]; }
 };

@@ -53,7 +53,7 @@ class Surveyor {
     survey_.snapshot = *snapshot;
     mark_main(meta);
     std::vector<uint64_t> own;
-    auto free_list = read_free_list(source_, meta, &own);
+    auto free_list = read_free_list(source_, meta.free_list, meta.last_page, &own);
     if (free_list.ok())
       survey_.free_pages = std::move(*free_list);
     else

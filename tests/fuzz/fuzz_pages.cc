@@ -88,7 +88,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     auto meta = parse_meta(ByteView(file).subspan(number * kPageSize), number);
     if (!meta.ok() || meta->page_size != kPageSize) continue;
     meta->last_page = std::min<uint64_t>(meta->last_page, file.size() / kPageSize - 1);
-    static_cast<void>(read_free_list(source, *meta).ok());
+    static_cast<void>(read_free_list(source, meta->free_list, meta->last_page).ok());
     auto snapshot = read_snapshot(source, *meta);
     if (!snapshot.ok()) continue;
     for (Table table : kTables) walk(source, snapshot->root(table), meta->last_page, file);

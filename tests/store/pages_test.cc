@@ -4,7 +4,10 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <map>
+#include <thread>
 
 #include "base/file.h"
 #include "store/database.h"
@@ -12,7 +15,6 @@
 
 namespace tain::store {
 namespace {
-
 
 /// A database with records in one table, whose pages the tests damage.
 class PagesTest : public testing::Test {
@@ -121,6 +123,76 @@ TEST_F(PagesTest, ATransactionSeesItsOwnState) {
   EXPECT_TRUE(before.get(kTable, key).value().has_value());
   ReadTxn after = ReadTxn::begin(*env).value();
   EXPECT_FALSE(after.get(kTable, key).value().has_value());
+}
+
+TEST_F(PagesTest, ReadersAmongCommitsSeeWholeStates) {
+  fill(10);
+  auto env = open();
+  constexpr uint64_t kCommits = 400;
+  const auto key = ino_key(Ino{1});
+  std::atomic<bool> done = false;
+  std::atomic<uint64_t> torn = 0, refused = 0, backwards = 0, reads = 0;
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) {
+    readers.emplace_back([&] {
+      for (uint64_t last = 0; !done;) {
+        auto txn = ReadTxn::begin(*env);
+        if (!txn.ok()) {
+          ++refused;
+          continue;
+        }
+        const auto inode = txn->get(Table::inodes, key), xattrs = txn->get(Table::xattrs, key);
+        if (!inode.ok() || !xattrs.ok()) {
+          ++refused;
+          continue;
+        }
+        ++reads;
+        const uint64_t a = inode->has_value() ? load_be64((*inode)->data()) : 0;
+        const uint64_t b = xattrs->has_value() ? load_be64((*xattrs)->data()) : 0;
+        if (a != b) ++torn;
+        if (a < last) ++backwards;
+        last = a;
+      }
+    });
+  }
+
+  for (uint64_t i = 1; i <= kCommits; ++i) {
+    WriteTxn txn = WriteTxn::begin(*env).value();
+    EXPECT_TRUE(txn.put(Table::inodes, key, ino_key(Ino{i})).ok());
+    EXPECT_TRUE(txn.put(Table::xattrs, key, ino_key(Ino{i})).ok());
+    EXPECT_TRUE(std::move(txn).commit().ok());
+  }
+  while (reads == 0) std::this_thread::yield();
+  done = true;
+  for (std::thread& reader : readers) reader.join();
+
+  EXPECT_EQ(torn, 0u);
+  EXPECT_EQ(refused, 0u);
+  EXPECT_EQ(backwards, 0u);
+}
+
+TEST_F(PagesTest, WhatLmdbGoesByIsCheckedBeforeEachChange) {
+  fill(3000);
+  auto env = open();
+  const Snapshot state = ReadTxn::begin(*env).value().snapshot();
+  ASSERT_NE(state.free_list.page, kNoPage);
+  UniqueFd fd(::open(path().c_str(), O_RDONLY));
+  const MetaPage meta = newest_meta(parse_meta(page(0), 0), parse_meta(page(1), 1)).value();
+
+  for (const uint64_t victim : {meta.transaction & 1, meta.main.page, state.free_list.page}) {
+    const Bytes original = page(victim);
+    overwrite(victim, Bytes(kPageSize));
+    EXPECT_TRUE(WriteTxn::begin(*env).is(Code::corrupt)) << victim;
+    overwrite(victim, original);
+    EXPECT_TRUE(WriteTxn::begin(*env).ok()) << victim;
+  }
+  Bytes sorted_duplicates = page(meta.main.page);  // LMDB would look for trees below the values
+  const std::string_view name = "inodes";
+  auto at = std::search(sorted_duplicates.begin(), sorted_duplicates.end(), name.begin(), name.end());
+  ASSERT_NE(at, sorted_duplicates.end());
+  at[static_cast<ptrdiff_t>(name.size()) + 4] = 0x04;
+  overwrite(meta.main.page, sorted_duplicates);
+  EXPECT_TRUE(WriteTxn::begin(*env).is(Code::corrupt));
 }
 
 TEST_F(PagesTest, APageInAnothersPlaceIsRefusedNotSearched) {
@@ -260,7 +332,8 @@ TEST_F(PagesTest, ADamagedFreeListIsRefusedAtOpen) {
   UniqueFd fd(::open(path().c_str(), O_RDONLY));
   const MetaPage meta = newest_meta(parse_meta(page(0), 0), parse_meta(page(1), 1)).value();
   std::vector<uint64_t> own;
-  ASSERT_FALSE(read_free_list(PageSource::of_file(fd.get(), kPageSize), meta, &own).value().empty());
+  ASSERT_FALSE(
+      read_free_list(PageSource::of_file(fd.get(), kPageSize), meta.free_list, meta.last_page, &own).value().empty());
   ASSERT_FALSE(own.empty());
 
   overwrite(own.front(), Bytes(kPageSize));
