@@ -108,7 +108,8 @@ const std::vector<Command>& commands() {
        "The vault may be mounted. The new password comes from one of the --new-… options, else from the terminal, else\n"
        "from the next line of standard input.\n",
        join({password_options(), new_password_options(), kdf_time}), cmd_passwd},
-      {"ls", {}, "VAULT[:PATH] | VAULT PATH", 1, 2, "list a directory in a vault, mounted or not", "",
+      {"ls", {}, "VAULT[:PATH] | VAULT PATH", 1, 2, "list a directory in a vault, mounted or not",
+       "What is damaged does not keep the rest from being listed; the exit status is then 3.\n",
        join({{{"long", 'l', "", "with permissions, owner, size and time"}}, password_options(), {kJson}}), cmd_ls},
       {"cat", {}, "VAULT:PATH | VAULT PATH", 1, 2, "write a file of a vault, mounted or not, to standard output", "",
        join({password_options()}), cmd_cat},

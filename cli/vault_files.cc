@@ -32,6 +32,14 @@ std::string name_of(const std::string& path) {
 
 Error leads_out(const std::string& path) { return Error(Code::not_permitted, path + " leads out of the vault"); }
 
+FileInfo damaged(const std::string& name, uint32_t type) {
+  FileInfo out;
+  out.name = name;
+  out.mode = type;
+  out.is_damaged = true;
+  return out;
+}
+
 /// Plaintext in passing: wiped when it goes.
 class Piece {
  public:
@@ -49,28 +57,37 @@ class MountedFiles final : public VaultFiles {
  public:
   MountedFiles(UniqueFd root, std::string mountpoint) : root_(std::move(root)), mountpoint_(std::move(mountpoint)) {}
 
-  Result<std::vector<FileInfo>> list(const std::string& path) override {
+  Result<Listing> list(const std::string& path) override {
     UniqueFd fd = TRY(open_beneath(path, O_PATH));
     struct stat st {};
     if (::fstat(fd.get(), &st) != 0) return errno_error(errno, path);
-    std::vector<FileInfo> files;
+    Listing out;
     if (!S_ISDIR(st.st_mode)) {
-      files.push_back(describe(name_of(path), st));
-      return files;
+      out.files.push_back(describe(name_of(path), st));
+      return out;
     }
     UniqueFd readable = TRY(open_beneath(path, O_RDONLY | O_DIRECTORY));
     DIR* directory = ::fdopendir(readable.get());
     if (directory == nullptr) return errno_error(errno, path);
     readable.release();
-    while (const dirent* entry = ::readdir(directory)) {
+    for (;;) {
+      errno = 0;
+      const dirent* entry = ::readdir(directory);
+      if (entry == nullptr) break;
       const std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
-      if (::fstatat(::dirfd(directory), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;  // removed meanwhile
-      files.push_back(describe(name, st));
-      if (S_ISLNK(st.st_mode)) files.back().symlink = read_link(::dirfd(directory), name);
+      if (::fstatat(::dirfd(directory), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == EIO) out.files.push_back(damaged(name, DTTOIF(entry->d_type)));
+        continue;  // removed meanwhile
+      }
+      out.files.push_back(describe(name, st));
+      if (S_ISLNK(st.st_mode)) out.files.back().symlink = read_link(::dirfd(directory), name);
     }
+    const int error = errno;
     ::closedir(directory);
-    return files;
+    if (error != 0 && error != EIO) return errno_error(error, path);
+    out.is_complete = error == 0;
+    return out;
   }
 
   Result<> read(const std::string& path, const Sink& sink) override {
@@ -107,7 +124,7 @@ class MountedFiles final : public VaultFiles {
   }
 
   static FileInfo describe(const std::string& name, const struct stat& st) {
-    return {name, st.st_mode, st.st_nlink, st.st_uid, st.st_gid, static_cast<uint64_t>(st.st_size), st.st_mtim.tv_sec, {}};
+    return {name, st.st_mode, st.st_nlink, st.st_uid, st.st_gid, static_cast<uint64_t>(st.st_size), st.st_mtim.tv_sec, {}, false};
   }
 
   UniqueFd root_;
@@ -118,24 +135,35 @@ class ClosedFiles final : public VaultFiles {
  public:
   explicit ClosedFiles(std::unique_ptr<store::Vault> vault) : vault_(std::move(vault)) {}
 
-  Result<std::vector<FileInfo>> list(const std::string& path) override {
+  Result<Listing> list(const std::string& path) override {
     const store::Attr attr = TRY(walk(path));
-    std::vector<FileInfo> files;
+    Listing out;
     if (!S_ISDIR(attr.mode)) {
-      files.push_back(describe(name_of(path), attr));
-      return files;
+      out.files.push_back(describe(name_of(path), attr));
+      return out;
     }
-    std::vector<std::pair<std::string, Ino>> entries;
-    TRY(vault_->tree().list(attr.ino, Cookie{0}, [&](const store::ListItem& item) {
-      entries.emplace_back(item.name, item.ino);
+    struct Entry {
+      std::string name;
+      Ino ino{};
+      uint8_t type = 0;
+    };
+    std::vector<Entry> entries;
+    auto listed = vault_->tree().list(attr.ino, Cookie{0}, [&](const store::ListItem& item) {
+      entries.push_back({std::string(item.name), item.ino, item.type});
       return true;
-    }));
-    for (const auto& [name, ino] : entries) {
-      const store::Attr entry = TRY(vault_->tree().getattr(ino));
-      files.push_back(describe(name, entry));
-      if (S_ISLNK(entry.mode)) files.back().symlink = TRY(vault_->tree().readlink(ino));
+    });
+    out.is_complete = listed.ok();
+    if (!listed.ok() && !listed.is(Code::corrupt)) return std::move(listed).error();
+    for (const auto& [name, ino, type] : entries) {
+      auto entry = vault_->tree().getattr(ino);
+      if (entry.is(Code::corrupt) || entry.is(Code::not_found)) {
+        out.files.push_back(damaged(name, DTTOIF(type)));
+        continue;
+      }
+      out.files.push_back(describe(name, TRY(std::move(entry))));
+      if (S_ISLNK(out.files.back().mode)) out.files.back().symlink = TRY(vault_->tree().readlink(ino));
     }
-    return files;
+    return out;
   }
 
   Result<> read(const std::string& path, const Sink& sink) override {
@@ -192,7 +220,7 @@ class ClosedFiles final : public VaultFiles {
   }
 
   static FileInfo describe(const std::string& name, const store::Attr& attr) {
-    return {name, attr.mode, attr.nlink, attr.uid, attr.gid, attr.size, attr.mtime.seconds, {}};
+    return {name, attr.mode, attr.nlink, attr.uid, attr.gid, attr.size, attr.mtime.seconds, {}, false};
   }
 
   std::unique_ptr<store::Vault> vault_;

@@ -23,7 +23,13 @@ struct FileInfo {
   uint32_t gid = 0;
   uint64_t size = 0;
   int64_t mtime_s = 0;
-  std::string symlink;  // where a symbolic link leads
+  std::string symlink;     // where a symbolic link leads
+  bool is_damaged = false;  // only the name and the type in `mode` could be read
+};
+
+struct Listing {
+  std::vector<FileInfo> files;
+  bool is_complete = true;  // false: names are damaged, and more files may be there
 };
 
 /// Paths are relative to the vault's root. Symbolic links are followed as long as they stay inside the vault.
@@ -35,8 +41,9 @@ class VaultFiles {
   static Result<std::unique_ptr<VaultFiles>> open(World& world, const Arguments& arguments, const Target& target);
   virtual ~VaultFiles() = default;
 
-  /// The entries of a directory by name, or the one file that `path` is. Errors: not_found, not_permitted (leads out).
-  virtual Result<std::vector<FileInfo>> list(const std::string& path) = 0;
+  /// The entries of a directory by name, or the one file that `path` is. What is damaged does not keep the rest from
+  /// being listed. Errors: not_found, not_permitted (leads out), corrupt (`path` itself), io.
+  virtual Result<Listing> list(const std::string& path) = 0;
   /// Hands the content of a regular file to `sink` piece by piece.
   virtual Result<> read(const std::string& path, const Sink& sink) = 0;
 };

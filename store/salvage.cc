@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <filesystem>
 
 #include "base/clock.h"
 #include "store/carve.h"
@@ -292,14 +294,57 @@ class Salvager {
   std::set<uint64_t> stale_;
 };
 
-Result<> make_empty_directory(const std::string& path) {
-  if (::mkdir(path.c_str(), 0700) == 0) return {};
-  if (errno != EEXIST) return errno_error(errno, "make directory " + path);
-  if (::rmdir(path.c_str()) != 0)  // only an empty one goes
-    return Error(Code::not_empty, path + " exists and is not an empty directory")
-        .hint("name a new directory for what is salvaged");
-  return ::mkdir(path.c_str(), 0700) == 0 ? Result<>() : Result<>(errno_error(errno, "make directory " + path));
-}
+/// Where the new vault is built: beside its place, so that it can be moved there in one step. Goes away with everything
+/// in it unless it was moved.
+class Workplace {
+ public:
+  static Result<Workplace> make(const std::string& to) {
+    std::string place = to;
+    while (place.size() > 1 && place.ends_with('/')) place.pop_back();
+    TRY(check_place(place));
+    const std::string path = place + ".unfinished";
+    if (::mkdir(path.c_str(), 0700) == 0) return Workplace(std::move(place), path);
+    if (errno != EEXIST) return errno_error(errno, "make directory " + path);
+    return Error(Code::exists, path + " exists: another salvage is at work, or one was stopped")
+        .hint("if none is at work, remove that directory and try again");
+  }
+  ~Workplace() {
+    if (path_.empty()) return;
+    std::error_code ignored;  // what stays is not called a vault
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Workplace(Workplace&& other) noexcept : place_(std::move(other.place_)), path_(std::exchange(other.path_, {})) {}
+  Workplace& operator=(Workplace&&) = delete;
+
+  const std::string& path() const { return path_; }
+  /// The last step, durable when it returns.
+  Result<> finish() && {
+    TRY(fsync_directory(path_));
+    if (::rename(path_.c_str(), place_.c_str()) != 0) return errno_error(errno, "rename " + path_ + " to " + place_);
+    path_.clear();
+    const std::string parent = std::filesystem::path(place_).parent_path();
+    return fsync_directory(parent.empty() ? "." : parent);
+  }
+
+ private:
+  Workplace(std::string place, std::string path) : place_(std::move(place)), path_(std::move(path)) {}
+
+  /// Said before hours of work: only an empty directory is replaced by a rename, and no mountpoint.
+  static Result<> check_place(const std::string& place) {
+    struct stat st {
+    }, parent{};
+    if (::lstat(place.c_str(), &st) != 0) return errno == ENOENT ? Result<>() : Result<>(errno_error(errno, place));
+    std::error_code error;
+    if (!S_ISDIR(st.st_mode) || !std::filesystem::is_empty(place, error) || error)
+      return Error(Code::not_empty, place + " exists and is not an empty directory")
+          .hint("name a new directory for what is salvaged");
+    if (::stat((place + "/..").c_str(), &parent) == 0 && parent.st_dev != st.st_dev)
+      return Error(Code::exists, place + " is a mountpoint").hint("name a new directory in it for what is salvaged");
+    return {};
+  }
+
+  std::string place_, path_;
+};
 
 /// Without a state record nobody says which frames the database has. A frame is newer than the database if it knows of
 /// each inode's last commit; an old one, which would undo changes, does not.
@@ -411,12 +456,13 @@ Result<SalvageReport> salvage_vault(const std::string& from, const std::string& 
   return salvage_locked(vault, to, progress);
 }
 
-Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string& to, const Progress& progress) {
+Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string& place, const Progress& progress) {
   SalvageReport report;
   const std::string& from = vault.directory;
   const LoadedHeader& loaded = vault.loaded;
   const Cipher& cipher = *vault.cipher;
-  TRY(make_empty_directory(to));
+  Workplace work = TRY(Workplace::make(place));
+  const std::string& to = work.path();
   if (loaded.copies_differ) report.remarks.push_back(loaded.complaint);
 
   Survey survey = TRY(survey_database(from + "/data.mdb", cipher));
@@ -443,9 +489,10 @@ Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string
     const Suite suite = suite_available(loaded.header.suite) ? loaded.header.suite : Suite::xchacha20_poly1305;
     TRY(Salvager(catalog, cipher, suite, out, report).run(in_journal.inodes, progress));
   }
-  TRY(save_header(to, loaded.bytes));  // last: without it this is no vault
+  TRY(save_header(to, loaded.bytes));
   TRY(replay_journal(to, vault.master, remade, report));
   TRY(write_report(to, vault.master, report));
+  TRY(std::move(work).finish());
   return report;
 }
 

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // tain check and tain salvage, as a user meets them.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 
+#include "base/file.h"
 #include "cli/progress.h"
+#include "store/check.h"
+#include "store/survey.h"
+#include "store/tree.h"
+#include "store/vault.h"
 #include "tests/cli/fake_world.h"
 
 namespace tain::cli {
@@ -30,6 +37,30 @@ class CheckCommandTest : public testing::Test {
     std::fstream stream(vault_ + "/" + file, std::ios::in | std::ios::out | std::ios::binary);
     stream.seekp(offset);
     stream.write("damaged", 7);
+  }
+
+  static Secret secret() { return Secret::copy_of(as_bytes("pass")); }
+  void make_files(std::initializer_list<const char*> names) const {
+    auto vault = store::Vault::open(vault_, store::OpenOptions(), secret()).value();
+    for (const char* name : names) {
+      ASSERT_TRUE(vault->tree().make(kRootIno, name, {.mode = S_IFREG | 0600}).ok());
+    }
+    ASSERT_TRUE(vault->close().ok());
+  }
+  /// Flips a bit of the last record of a table.
+  void damage_record(store::Table table) const {
+    uint64_t offset = 0;
+    {
+      const auto locked = store::LockedVault::open(vault_, secret()).value();
+      const auto survey = store::survey_database(vault_ + "/data.mdb", *locked.cipher).value();
+      const store::Extent& extent = survey.values(table).back().extent;
+      offset = extent.offset + extent.size / 2;
+    }
+    UniqueFd fd(::open((vault_ + "/data.mdb").c_str(), O_RDWR | O_CLOEXEC));
+    std::array<uint8_t, 1> byte{};
+    ASSERT_TRUE(read_exactly(fd.get(), byte, offset).ok());
+    byte[0] ^= 1;
+    ASSERT_TRUE(write_exactly(fd.get(), byte, offset).ok());
   }
 
   FakeWorld fake_;
@@ -65,6 +96,33 @@ TEST_F(CheckCommandTest, ADamagedDatabaseIsLeftToSalvage) {
   EXPECT_EQ(fake_.run({"ls", "--passfile", password(), fresh}), 0) << fake_.err.str();
   EXPECT_EQ(fake_.out.str(), "SALVAGE-REPORT.txt\n");
   EXPECT_EQ(fake_.run({"check", "--passfile", password(), fresh}), 0);
+}
+
+TEST_F(CheckCommandTest, LsNamesAnEntryWhoseRecordIsDamaged) {
+  make_files({"a", "b", "c"});
+  damage_record(store::Table::inodes);
+
+  EXPECT_EQ(fake_.run({"ls", "--passfile", password(), vault_}), 3);
+  EXPECT_EQ(fake_.out.str(), "a\nb\nc\n");
+  EXPECT_NE(fake_.err.str().find("1 of these entries are damaged"), std::string::npos);
+  EXPECT_NE(fake_.err.str().find("tain check " + vault_), std::string::npos);
+  fake_.out.str("");
+  EXPECT_EQ(fake_.run({"ls", "--json", "--passfile", password(), vault_}), 3);
+  const json files = json::parse(fake_.out.str());
+  ASSERT_EQ(files.size(), 3u);
+  EXPECT_EQ(files[2], (json{{"name", "c"}, {"type", "file"}, {"damaged", true}}));
+  fake_.out.str("");
+  EXPECT_EQ(fake_.run({"ls", "-l", "--passfile", password(), vault_}), 3);
+  EXPECT_NE(fake_.out.str().find("-?????????"), std::string::npos);
+}
+
+TEST_F(CheckCommandTest, LsSaysThatNamesAreMissing) {
+  make_files({"a", "b", "c"});
+  damage_record(store::Table::dirents);
+
+  EXPECT_EQ(fake_.run({"ls", "--passfile", password(), vault_}), 3);
+  EXPECT_EQ(fake_.out.str().size(), 4u) << "two names of three";
+  EXPECT_NE(fake_.err.str().find("more entries may be there"), std::string::npos);
 }
 
 TEST_F(CheckCommandTest, SalvageOverwritesNothing) {
