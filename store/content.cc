@@ -71,7 +71,6 @@ Result<> read_committed(Database& database, const ReadTxn& txn, const ContentRec
   return {};
 }
 
-/// Set-group-id without group execute means something else (once: mandatory locking) and stays.
 void clear_privileges(Inode& record) {
   record.mode &= ~static_cast<uint32_t>(S_ISUID);
   if ((record.mode & S_IXGRP) != 0) record.mode &= ~static_cast<uint32_t>(S_ISGID);
@@ -131,7 +130,7 @@ Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out) {
   return still_missing(ino);
 }
 
-Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges privileges) {
+Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges privileges, uint32_t* mode_after) {
   if (offset > kFileSizeMax || data.size() > kFileSizeMax - offset)
     return Error(Code::too_large, "write past the largest file size");
   const uint64_t end = offset + data.size();
@@ -155,6 +154,7 @@ Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges priv
     done += slice.size();
   }
   inode->record.content.size = std::max(inode->record.content.size, end);
+  if (mode_after != nullptr) *mode_after = inode->record.mode;
   return {};
 }
 
@@ -223,15 +223,15 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
   return still_missing(ino);
 }
 
-Result<> Content::allocate(Ino ino, uint64_t offset, uint64_t length) {
+Result<> Content::allocate(Ino ino, uint64_t offset, uint64_t length, bool extend) {
   if (length == 0) return Error(Code::invalid_argument, "an empty range");
   if (offset > kFileSizeMax || length > kFileSizeMax - offset)
     return Error(Code::too_large, "range past the largest file size");
   auto lock = set_.lock();
   CachedInode* inode = TRY(set_.find(ino));
   if (!inode->record.is_regular()) return Error(Code::invalid_argument, "not a regular file");
-  if (offset + length <= inode->record.content.size) {
-    inode->record.ctime = set_.now();
+  if (!extend || offset + length <= inode->record.content.size) {
+    inode->record.mtime = inode->record.ctime = set_.now();
     set_.touch(*inode);
     return {};
   }

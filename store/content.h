@@ -14,7 +14,8 @@ class WorkingSet;
 
 enum class Whence { data, hole };
 
-/// What a write does to set-user-id and set-group-id: changed bytes are not the program that was trusted.
+/// What a write does to set-user-id and set-group-id: changed bytes are not the program that was trusted. Set-group-id
+/// without group execute stays: whether it may depends on the writer's groups, which the store does not know.
 enum class Privileges { keep, clear };
 
 class Content {
@@ -24,13 +25,16 @@ class Content {
   /// Reads up to out.size() bytes at `offset`; the count read is short only at the end of the file.
   /// Errors: corrupt (a block of this range is damaged), io, is_directory.
   Result<size_t> read(Ino ino, uint64_t offset, ByteSpan out);
-  /// Writes all of `data` at `offset`, growing the file; mtime and ctime become now.
+  /// Writes all of `data` at `offset`, growing the file; mtime and ctime become now. `mode_after`, if not
+  /// null, is told the mode that the file has then.
   /// Blocks the caller while too much is pending. Errors: too_large, no_space, corrupt, io.
-  Result<> write(Ino ino, uint64_t offset, ByteView data, Privileges privileges = Privileges::keep);
+  Result<> write(Ino ino, uint64_t offset, ByteView data, Privileges privileges = Privileges::keep,
+                 uint32_t* mode_after = nullptr);
   /// Frees [offset, offset + length): reads as zeros afterwards. The size stays, unless `extend` is set.
   Result<> zero(Ino ino, uint64_t offset, uint64_t length, bool extend);
-  /// posix_fallocate: grows the file to at least offset + length.
-  Result<> allocate(Ino ino, uint64_t offset, uint64_t length);
+  /// posix_fallocate: grows the file to at least offset + length; mtime and ctime become now. Without `extend` the
+  /// size stays: space cannot be set aside in a store that writes elsewhere at every change.
+  Result<> allocate(Ino ino, uint64_t offset, uint64_t length, bool extend = true);
   /// Next data or hole at or after `offset`, as lseek(2). Errors: no_such_offset.
   Result<uint64_t> seek(Ino ino, uint64_t offset, Whence whence);
   /// Copies within the store. Yields the bytes copied; short at the end of the source.

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "store/acl.h"
 #include "store/edit.h"
 #include "store/working_set.h"
 
@@ -81,6 +82,58 @@ Inode new_record(WorkingSet& set, const CachedInode& parent, const NewInode& opt
   return record;
 }
 
+/// Attributes of a clean inode are not kept: the cache of inodes is bounded by their number.
+void release_xattrs(CachedInode& inode) {
+  if (inode.lru) inode.xattrs.reset();
+}
+
+/// What ACL `name` says, if the inode has it.
+Result<std::optional<Acl>> find_acl(WorkingSet& set, CachedInode& inode, std::string_view name) {
+  using Found = std::optional<Acl>;
+  if ((inode.record.flags & kInodeHasXattrs) == 0) return Found();
+  const Xattrs* xattrs = TRY(set.xattrs(inode));
+  const auto it = xattrs->find(std::string(name));
+  if (it == xattrs->end()) {
+    release_xattrs(inode);
+    return Found();
+  }
+  auto acl = Acl::parse(it->second);
+  release_xattrs(inode);
+  if (!acl.ok()) return Error(Code::corrupt, "the access control list of an inode is damaged");
+  return Found(std::move(acl).value());
+}
+
+void put_xattr(WorkingSet& set, CachedInode& inode, Xattrs& xattrs, std::string_view name, Bytes value) {
+  xattrs[std::string(name)] = std::move(value);
+  inode.record.flags |= kInodeHasXattrs;
+  set.touch_xattrs(inode);
+}
+
+/// Applies the parent's default ACL, or the umask where there is none, to a new record. Yields its ACLs.
+Result<Xattrs> inherit_acls(WorkingSet& set, CachedInode& parent, Inode& record, uint32_t umask) {
+  Xattrs out;
+  if (record.is_symlink()) return out;
+  std::optional<Acl> acl = TRY(find_acl(set, parent, kAclDefault));
+  if (!acl.has_value()) {
+    record.mode &= ~(umask & 0777u);
+    return out;
+  }
+  if (record.is_directory()) out[std::string(kAclDefault)] = acl->encode();
+  record.mode = acl->inherit(record.mode);
+  if (!acl->is_minimal()) out[std::string(kAclAccess)] = acl->encode();
+  return out;
+}
+
+/// A new inode with these attributes.
+CachedInode& create(WorkingSet& set, const Inode& record, Xattrs xattrs) {
+  CachedInode& inode = set.create(record);
+  if (xattrs.empty()) return inode;
+  inode.xattrs = std::move(xattrs);
+  inode.record.flags |= kInodeHasXattrs;
+  set.touch_xattrs(inode);
+  return inode;
+}
+
 }  // namespace
 
 Result<Attr> Tree::lookup(Ino directory, std::string_view name) {
@@ -102,6 +155,11 @@ Result<Attr> Tree::getattr(Ino ino) {
   return set_.attributes(*TRY(set_.find(ino)));
 }
 
+void Tree::note_access(Ino ino) {
+  auto lock = set_.lock();
+  if (auto inode = set_.find(ino); inode.ok()) set_.note_access(**inode);
+}
+
 Result<Attr> Tree::setattr(Ino ino, const AttrChange& change) {
   auto lock = set_.lock();
   CachedInode* inode = nullptr;
@@ -118,7 +176,13 @@ Result<Attr> Tree::setattr(Ino ino, const AttrChange& change) {
   }
   Inode& record = inode->record;
   const Time now = set_.now();
-  if (change.mode.has_value()) record.mode = (record.mode & S_IFMT) | (*change.mode & 07777u);
+  if (change.mode.has_value()) {
+    if (auto acl = TRY(find_acl(set_, *inode, kAclAccess)); acl.has_value()) {
+      acl->set_mode(*change.mode);
+      put_xattr(set_, *inode, *TRY(set_.xattrs(*inode)), kAclAccess, acl->encode());
+    }
+    record.mode = (record.mode & S_IFMT) | (*change.mode & 07777u);
+  }
   if (change.uid.has_value()) record.uid = *change.uid;
   if (change.gid.has_value()) record.gid = *change.gid;
   if (change.atime.has_value()) record.atime = *change.atime;
@@ -152,10 +216,11 @@ Result<Attr> Tree::make(Ino directory, std::string_view name, const NewInode& op
   if (is_directory && parent->record.nlink >= kLinkMax)
     return Error(Code::too_many_links, "the directory has too many subdirectories");
 
-  const Inode record = new_record(set_, *parent, options);
+  Inode record = new_record(set_, *parent, options);
+  Xattrs acls = TRY(inherit_acls(set_, *parent, record, options.umask));
   // The name first: it is what can fail. The number is the one that create() will take.
   TRY(set_.add_name(directory, name, Ino{set_.next_ino()}, dirent_type(record.mode)));
-  CachedInode& inode = set_.create(record);
+  CachedInode& inode = create(set_, record, std::move(acls));
   ++parent->record.children;
   if (is_directory) ++parent->record.nlink;
   touch_directory(set_, *parent, record.mtime);
@@ -168,7 +233,8 @@ Result<Attr> Tree::make_unnamed(Ino directory, const NewInode& options) {
   CachedInode* parent = TRY(find_live_directory(set_, directory));
   Inode record = new_record(set_, *parent, options);
   record.nlink = 0;
-  return set_.attributes(set_.create(std::move(record)));
+  Xattrs acls = TRY(inherit_acls(set_, *parent, record, options.umask));
+  return set_.attributes(create(set_, record, std::move(acls)));
 }
 
 Result<Attr> Tree::link(Ino ino, Ino directory, std::string_view name) {
@@ -240,7 +306,8 @@ Result<> Tree::reap(Ino ino) {
 }
 
 Result<std::optional<Unlinked>> Tree::rename(Ino from_directory, std::string_view from, Ino to_directory,
-                                             std::string_view to, RenameMode mode) {
+                                             std::string_view to, RenameMode mode,
+                                             const std::optional<NewInode>& whiteout) {
   using Replaced = std::optional<Unlinked>;
   TRY(check_name(from));
   TRY(check_name(to));
@@ -302,8 +369,13 @@ Result<std::optional<Unlinked>> Tree::rename(Ino from_directory, std::string_vie
     TRY(set_.add_name(to_directory, to, moved->record.ino, source->type));
     ++target_parent->record.children;
   }
-  set_.remove_name(*source);
-  --source_parent->record.children;
+  if (whiteout.has_value()) {
+    const CachedInode& left = set_.create(new_record(set_, *source_parent, *whiteout));
+    set_.retarget(*source, left.record.ino, dirent_type(left.record.mode));
+  } else {
+    set_.remove_name(*source);
+    --source_parent->record.children;
+  }
   if (moves_directory) {
     --source_parent->record.nlink;
     ++target_parent->record.nlink;
@@ -339,15 +411,20 @@ Result<> Tree::list(Ino directory, Cookie after, const std::function<bool(const 
 
 namespace {
 
-/// Attributes of a clean inode are not kept: the cache of inodes is bounded by their number.
-void release_xattrs(CachedInode& inode) {
-  if (inode.lru) inode.xattrs.reset();
-}
-
 size_t xattr_bytes(const Xattrs& xattrs) {
   size_t total = 0;
   for (const auto& [name, value] : xattrs) total += name.size() + value.size();
   return total;
+}
+
+/// Whether the inode may have `name` with a value of `size` bytes besides its other attributes.
+Result<> check_room(const Xattrs& xattrs, std::string_view name, size_t size) {
+  const auto it = xattrs.find(std::string(name));
+  const size_t before = it != xattrs.end() ? it->first.size() + it->second.size() : 0;
+  const bool too_many = it == xattrs.end() && xattrs.size() >= kXattrCountMax;
+  if (too_many || xattr_bytes(xattrs) - before + name.size() + size > kXattrTotalMax)
+    return Error(Code::no_space, "attributes of one file are at most 4096 and have at most 128 KiB together");
+  return {};
 }
 
 Error no_such_attribute() { return Error(Code::no_attribute, "no such attribute"); }
@@ -389,15 +466,43 @@ Result<> Tree::set_xattr(Ino ino, const std::string& name, ByteView value, Xattr
   auto it = xattrs->find(name);
   if (mode == XattrMode::create && it != xattrs->end()) return Error(Code::exists, "the attribute exists");
   if (mode == XattrMode::replace && it == xattrs->end()) return no_such_attribute();
-  const size_t before = it != xattrs->end() ? it->first.size() + it->second.size() : 0;
-  const bool too_many = it == xattrs->end() && xattrs->size() >= kXattrCountMax;
-  if (too_many || xattr_bytes(*xattrs) - before + name.size() + value.size() > kXattrTotalMax)
-    return Error(Code::no_space, "attributes of one file are at most 4096 and have at most 128 KiB together");
+  TRY(check_room(*xattrs, name, value.size()));
 
   (*xattrs)[name] = Bytes(value.begin(), value.end());
   inode->record.flags |= kInodeHasXattrs;
   inode->record.ctime = set_.now();
   set_.touch_xattrs(*inode);
+  return {};
+}
+
+Result<> Tree::set_acl(Ino ino, AclKind kind, ByteView value, bool keep_set_group_id) {
+  const Acl acl = TRY(Acl::parse(value));
+  auto lock = set_.lock();
+  TRY(set_.wait_for_room(lock));
+  CachedInode* inode = TRY(set_.find(ino));
+  if (inode->record.is_symlink()) return Error(Code::unsupported, "symbolic links have no access control list");
+  if (kind == AclKind::standard && !inode->record.is_directory())
+    return Error(Code::access_denied, "only directories have a default access control list");
+  Xattrs* xattrs = TRY(set_.xattrs(*inode));
+  const std::string_view name = kind == AclKind::access ? kAclAccess : kAclDefault;
+  TRY(check_room(*xattrs, name, value.size()));
+  const uint32_t mode_before = inode->record.mode;
+  if (kind == AclKind::access) {
+    inode->record.mode = acl.applied_to(inode->record.mode);
+    if (!keep_set_group_id) inode->record.mode &= ~static_cast<uint32_t>(S_ISGID);
+  }
+  const bool is_kept = kind == AclKind::standard || !acl.is_minimal();
+  if (!is_kept && mode_before == inode->record.mode && !xattrs->contains(std::string(name))) {
+    release_xattrs(*inode);
+    return {};  // unlike chmod to the mode that is there already, this leaves ctime alone
+  }
+  touch_inode(set_, *inode, set_.now());
+  if (is_kept) {
+    put_xattr(set_, *inode, *xattrs, name, acl.encode());
+  } else if (xattrs->erase(std::string(name)) != 0) {
+    if (xattrs->empty()) inode->record.flags &= ~kInodeHasXattrs;
+    set_.touch_xattrs(*inode);
+  }
   return {};
 }
 

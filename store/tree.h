@@ -23,6 +23,7 @@ struct NewInode {
   uint32_t uid = 0;
   uint32_t gid = 0;
   uint64_t rdev = 0;
+  uint32_t umask = 0;   // permissions to leave out, unless the directory has a default ACL
   std::string symlink;  // target, for S_IFLNK
 };
 
@@ -53,6 +54,11 @@ struct ListItem {
 
 enum class XattrMode { any, create, replace };
 
+enum class AclKind {
+  access,    // who may use the inode
+  standard,  // "default" in acl(5): what is made in the directory gets
+};
+
 class Tree {
  public:
   explicit Tree(WorkingSet& set) : set_(set) {}
@@ -60,13 +66,17 @@ class Tree {
   /// Errors: not_found, not_directory, name_too_long.
   Result<Attr> lookup(Ino directory, std::string_view name);
   Result<Attr> getattr(Ino ino);
+  /// `ino` was read, listed or followed: see WorkingSet::note_access. Harmless when it is gone.
+  void note_access(Ino ino);
   /// Changing the size truncates or extends. Errors: too_large, is_directory, no_space.
+  /// A new mode moves the mask of an ACL.
   Result<Attr> setattr(Ino ino, const AttrChange& change);
   Result<std::string> readlink(Ino ino);
   /// The directory that `..` of `directory` leads to.
   Result<Ino> parent(Ino directory);
 
-  /// Makes a file, directory, symlink, FIFO or socket. Set-group-id directories pass on their group.
+  /// Makes an inode of any type. Set-group-id directories pass on their group, and directories with a default ACL
+  /// that.
   /// Errors: exists, not_found (the directory was removed), name_too_long, too_many_links, no_space.
   Result<Attr> make(Ino directory, std::string_view name, const NewInode& inode);
   /// A file without a name (O_TMPFILE); link() may name it. Call reap() once nobody uses it.
@@ -77,9 +87,11 @@ class Tree {
   Result<Unlinked> unlink(Ino directory, std::string_view name);
   /// Errors: not_directory, not_empty.
   Result<Unlinked> rmdir(Ino directory, std::string_view name);
-  /// Yields what the rename replaced, if anything. Errors as rename(2).
+  /// Yields what the rename replaced, if anything. `whiteout` takes the name that became free, in the same change;
+  /// not with an exchange. Errors as rename(2).
   Result<std::optional<Unlinked>> rename(Ino from_directory, std::string_view from, Ino to_directory,
-                                         std::string_view to, RenameMode mode);
+                                         std::string_view to, RenameMode mode,
+                                         const std::optional<NewInode>& whiteout = std::nullopt);
   /// Removes an orphan for good. Harmless when `ino` has names or is gone.
   Result<> reap(Ino ino);
 
@@ -94,6 +106,10 @@ class Tree {
   /// Errors: exists (create), no_attribute (replace), out_of_range (name), too_big (value), no_space (total).
   Result<> set_xattr(Ino ino, const std::string& name, ByteView value, XattrMode mode);
   Result<> remove_xattr(Ino ino, const std::string& name);
+  /// Sets an ACL in Linux's form (store/acl.h). An access ACL sets the permission bits too, and is kept only if it says
+  /// more than they do; unless `keep_set_group_id`, it clears that bit. ACLs are read and removed as attributes.
+  /// Errors: those of Acl::parse, access_denied (a default ACL of what is no directory), unsupported (a symlink).
+  Result<> set_acl(Ino ino, AclKind kind, ByteView value, bool keep_set_group_id);
 
  private:
   WorkingSet& set_;

@@ -12,6 +12,7 @@
 namespace tain::store {
 namespace {
 
+constexpr int64_t kAccessPrecision_s = 24 * 3600;
 // What they add to a journal frame, about.
 constexpr uint64_t kInodeFrameCost = 320;
 constexpr uint64_t kDirentFrameCost = 128;
@@ -90,9 +91,29 @@ Result<CachedInode*> WorkingSet::find(Ino ino) {
 
 void WorkingSet::evict() {
   while (clean_order_.size() > limits_.clean_inodes_max) {
-    inodes_.erase(raw(clean_order_.back()));
+    auto last = inodes_.find(raw(clean_order_.back()));
+    if (last->second->accessed) {
+      mark_dirty(*last->second);  // it leaves after the next commit
+      continue;
+    }
+    inodes_.erase(last);
     clean_order_.pop_back();
   }
+}
+
+void WorkingSet::note_access(CachedInode& inode) {
+  const Time time = now();
+  Inode& record = inode.record;
+  const bool is_due = record.atime <= record.mtime || record.atime <= record.ctime ||
+                      record.atime.seconds <= time.seconds - kAccessPrecision_s;
+  if (!is_due) return;
+  record.atime = time;
+  inode.accessed = true;
+}
+
+void WorkingSet::keep_accesses() {
+  for (auto& [number, inode] : inodes_)
+    if (inode->accessed && inode->lru) mark_dirty(*inode);
 }
 
 CachedInode& WorkingSet::create(Inode record) {
@@ -393,7 +414,7 @@ Frozen WorkingSet::freeze() {
       if (before != Dot{}) inode.record.parents.push_back(before);
       inode.record.content_stamp = next_stamp();
     }
-    inode.attributes_changed = inode.content_changed = false;
+    inode.attributes_changed = inode.content_changed = inode.accessed = false;
     inode.frozen_floor = std::exchange(inode.floor, kNoBlock);
     inode.frozen_journal_floor = std::exchange(inode.journal_floor, kNoBlock);
 

@@ -60,6 +60,7 @@ struct CachedInode {
   bool deleted = false;
   bool attributes_changed = false;  // since the last commit was frozen: gets a new stamp
   bool content_changed = false;
+  bool accessed = false;  // atime is newer than what was last committed or is about to be
   uint64_t committed_size = 0;  // bytes, as the database has it
   uint64_t map_version = 0;     // another one, never used before, whenever the committed map or a floor changes
   Stamp committed_content_stamp;  // of the version that the database has
@@ -146,6 +147,12 @@ class WorkingSet {
   CachedInode& create(Inode record);
   /// Marks attributes as changed now (a new tick); `content` marks the bytes too.
   void touch(CachedInode& inode, bool content = false);
+  /// The inode was read: atime becomes now if it is not after the last change, or a day old (as Linux's relatime). That
+  /// alone is no reason to write: it is committed with the next change, when the inode leaves the cache, or by
+  /// keep_accesses().
+  void note_access(CachedInode& inode);
+  /// Makes what note_access() changed pending, without a stamp: reading is no change that others need to know of.
+  void keep_accesses();
   /// No name and no user: forgets everything of it.
   void remove(CachedInode& inode);
   Result<Xattrs*> xattrs(CachedInode& inode);

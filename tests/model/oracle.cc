@@ -8,6 +8,19 @@ namespace tain::test {
 using store::RenameMode;
 using store::XattrMode;
 
+namespace {
+
+const std::string kAccessAcl = "system.posix_acl_access";
+const std::string kDefaultAcl = "system.posix_acl_default";
+
+/// The permissions of owner, mask and others in a list that Oracle::acl made.
+uint32_t bits_of(const std::string& list) {
+  const auto at = [&](size_t entry) { return static_cast<uint32_t>(static_cast<uint8_t>(list[4 + 8 * entry + 2])); };
+  return at(0) << 6 | at(3) << 3 | at(4);
+}
+
+}  // namespace
+
 const Oracle::Node* Oracle::find(uint64_t ino) const {
   auto it = nodes_.find(ino);
   return it == nodes_.end() ? nullptr : &it->second;
@@ -25,6 +38,12 @@ Oracle::Outcome Oracle::can_make(uint64_t directory, const std::string& name) co
 void Oracle::make(uint64_t directory, const std::string& name, uint64_t ino, uint32_t mode, const std::string& symlink) {
   Node node;
   node.mode = mode;
+  const auto& parent = nodes_[directory].xattrs;
+  if (auto list = parent.find(kDefaultAcl); list != parent.end() && !S_ISLNK(mode)) {
+    node.mode = (mode & ~uint32_t{0777}) | (mode & bits_of(list->second));
+    node.xattrs[kAccessAcl] = acl(node.mode);
+    if (S_ISDIR(mode)) node.xattrs[kDefaultAcl] = list->second;
+  }
   node.symlink = symlink;
   node.nlink = S_ISDIR(mode) ? 2 : 1;
   node.parent = S_ISDIR(mode) ? directory : 0;
@@ -165,7 +184,35 @@ Oracle::Outcome Oracle::zero(uint64_t ino, uint64_t offset, uint64_t length, boo
   return {};
 }
 
-void Oracle::set_mode(uint64_t ino, uint32_t mode) { nodes_[ino].mode = (nodes_[ino].mode & S_IFMT) | mode; }
+void Oracle::set_mode(uint64_t ino, uint32_t mode) {
+  Node& node = nodes_[ino];
+  node.mode = (node.mode & S_IFMT) | mode;
+  if (node.xattrs.contains(kAccessAcl)) node.xattrs[kAccessAcl] = acl(mode);
+}
+
+std::string Oracle::acl(uint32_t bits) {
+  const uint32_t entries[][3] = {
+      {1, bits >> 6 & 7, 0xffffffff}, {2, 6, 7}, {4, 5, 0xffffffff}, {16, bits >> 3 & 7, 0xffffffff}, {32, bits & 7, 0xffffffff}};
+  Bytes out;
+  Writer w(out);
+  w.u32(2);
+  for (const auto& [tag, permissions, id] : entries)
+    w.u16(static_cast<uint16_t>(tag)).u16(static_cast<uint16_t>(permissions)).u32(id);
+  return std::string(as_text(out));
+}
+
+void Oracle::set_acl(uint64_t ino, store::AclKind kind, uint32_t bits) {
+  Node& node = nodes_[ino];
+  node.xattrs[kind == store::AclKind::access ? kAccessAcl : kDefaultAcl] = acl(bits);
+  if (kind == store::AclKind::access) node.mode = (node.mode & ~uint32_t{0777}) | (bits & 0777);
+}
+
+void Oracle::make_whiteout(uint64_t directory, const std::string& from, uint64_t ino) {
+  make(directory, from, ino, S_IFCHR, "");
+  // Its mode and list are those of a plain new record: overlayfs looks at the type only.
+  nodes_[ino].mode = S_IFCHR;
+  nodes_[ino].xattrs.clear();
+}
 
 Oracle::Outcome Oracle::set_xattr(uint64_t ino, const std::string& name, const std::string& value, XattrMode mode) {
   auto& xattrs = nodes_.at(ino).xattrs;

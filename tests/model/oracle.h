@@ -40,10 +40,15 @@ class Oracle {
   Outcome rmdir(uint64_t directory, const std::string& name);
   Outcome rename(uint64_t from_directory, const std::string& from, uint64_t to_directory, const std::string& to,
                  store::RenameMode mode);
+  /// After a rename that left a whiteout: `from` is free, and gets it.
+  void make_whiteout(uint64_t directory, const std::string& from, uint64_t ino);
   Outcome write(uint64_t ino, uint64_t offset, const std::string& data);
   Outcome resize(uint64_t ino, uint64_t size);
   Outcome zero(uint64_t ino, uint64_t offset, uint64_t length, bool extend);
   void set_mode(uint64_t ino, uint32_t mode);
+  /// An ACL with one named user, in which owner, mask and others have the permissions `bits`.
+  void set_acl(uint64_t ino, store::AclKind kind, uint32_t bits);
+  static std::string acl(uint32_t bits);
   Outcome set_xattr(uint64_t ino, const std::string& name, const std::string& value, store::XattrMode mode);
   Outcome remove_xattr(uint64_t ino, const std::string& name);
   void reap(uint64_t ino);

@@ -111,7 +111,7 @@ class Model {
       case 16: return rmdir();
       case 17: case 18: case 19: return rename();
       case 20: return xattr();
-      case 21: return set_mode();
+      case 21: return pick(3) == 0 ? set_acl() : set_mode();
       case 22: return list(some_directory());
       case 23: return fsync();
       case 24: return pick(4) == 0 ? sync() : seek();
@@ -252,8 +252,17 @@ class Model {
     const uint64_t to_directory = some_directory();
     const std::string from = some_name();
     const std::string to = some_name();
-    auto result = temp_.tree().rename(ino(from_directory), from, ino(to_directory), to, mode);
+    std::optional<store::NewInode> whiteout;
+    if (mode != RenameMode::exchange && pick(4) == 0) whiteout = store::NewInode{.mode = S_IFCHR, .symlink = {}};
+    auto result = temp_.tree().rename(ino(from_directory), from, ino(to_directory), to, mode, whiteout);
     expect_same(result, oracle_.rename(from_directory, from, to_directory, to, mode));
+    const Oracle::Node* parent = oracle_.find(from_directory);
+    if (result.ok() && whiteout && !parent->children.contains(from)) {
+      auto left = temp_.tree().lookup(ino(from_directory), from);
+      ASSERT_TRUE(left.ok());
+      EXPECT_EQ(oracle_.find(raw(left->ino)), nullptr) << "the whiteout is an inode that was there before";
+      oracle_.make_whiteout(from_directory, from, raw(left->ino));
+    }
     if (result.ok() && result->has_value()) maybe_reap(**result);
   }
 
@@ -274,6 +283,17 @@ class Model {
     const auto mode = static_cast<uint32_t>(pick(010000)) & ~static_cast<uint32_t>(S_ISGID);
     EXPECT_TRUE(temp_.tree().setattr(ino(n), {.mode = mode, .size = {}}).ok());
     oracle_.set_mode(n, mode);
+  }
+
+  void set_acl() {
+    const uint64_t n = any_inode();
+    const Oracle::Node& node = *oracle_.find(n);
+    if (S_ISLNK(node.mode)) return;
+    const store::AclKind kind =
+        node.is_directory() && pick(2) == 0 ? store::AclKind::standard : store::AclKind::access;
+    const auto bits = static_cast<uint32_t>(pick(01000));
+    EXPECT_TRUE(temp_.tree().set_acl(ino(n), kind, as_bytes(Oracle::acl(bits)), true).ok());
+    oracle_.set_acl(n, kind, bits);
   }
 
   void reap() {
