@@ -79,8 +79,9 @@ const std::vector<Command>& commands() {
        "Returns as soon as the mount is usable. A missing mountpoint is made, and removed again after the unmount;\n"
        "an existing one must be empty. While the vault is not mounted, the mountpoint refuses writes, so that nothing\n"
        "lands there in clear; tain unmount --release takes that off.\n"
-       "Mount options: ro, rw, allow_other, allow_root, noatime, noexec, idle=TIME, lock_on_suspend,\n"
+       "Mount options: ro, rw, allow_other, allow_root, noatime, noexec, acl, noacl, idle=TIME, lock_on_suspend,\n"
        "lock_on_screen, passfile=FILE (mount.tain only).\n"
+       "POSIX ACLs are on where other users may be let in or the vault has some; acl and noacl say otherwise.\n"
        "nosuid and nodev are always on; what is meant for mount(8), systemd or a desktop is ignored.\n",
        join({{{"foreground", 'f', "", "stay in the foreground; Ctrl-C unmounts"},
               {"options", 'o', "OPTIONS", "mount options, separated by commas", true},

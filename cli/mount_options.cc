@@ -15,7 +15,7 @@ constexpr std::array<std::string_view, 15> kIgnored = {"nosuid", "nodev",  "_net
                                                        "noauto", "user",   "nouser",  "users",  "owner",
                                                        "group",  "defaults", "relatime", "async", "exec"};
 constexpr std::array<std::string_view, 4> kIgnoredPrefixes = {"x-", "user=", "comment=", "uhelper="};
-constexpr std::array<std::string_view, 3> kPassedOn = {"allow_root", "noatime", "noexec"};
+constexpr std::array<std::string_view, 5> kPassedOn = {"allow_root", "noatime", "noexec", "acl", "noacl"};
 
 std::vector<std::string> split_list(std::string_view list) {
   std::vector<std::string> out;

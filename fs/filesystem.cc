@@ -12,6 +12,8 @@
 #include <cstdio>
 #include <optional>
 
+#include "store/acl.h"
+
 namespace tain::fs {
 
 using store::Attr;
@@ -30,20 +32,6 @@ Result<> check_name(std::string_view name) {
   return {};
 }
 
-/// Name spaces that are kept. The kernel decides who may use them. `system.*` is not among them: it would hold
-/// POSIX ACLs, and keeping those without enforcing them would be a lie. Labels of SELinux are the kernel's affair on
-/// FUSE; and `ls -l` asks for them file by file, a round trip each, until it hears "not supported".
-Result<> check_xattr_name(std::string_view name) {
-  if (name.size() > store::kXattrNameMax) return Error(Code::out_of_range, "attribute name longer than 255 bytes");
-  if (name == "security.selinux") return Error(Code::unsupported, "labels are not kept");
-  for (std::string_view space : {"user.", "trusted.", "security."}) {
-    if (!name.starts_with(space)) continue;
-    if (name.size() == space.size()) return Error(Code::invalid_argument, "attribute name without a name");
-    return {};
-  }
-  return Error(Code::unsupported, "attribute name space not supported");
-}
-
 Result<> check_range(uint64_t offset, uint64_t length) {
   if (offset > store::kFileSizeMax || length > store::kFileSizeMax - offset) {
     return Error(Code::too_large, "past the largest file size");
@@ -51,20 +39,37 @@ Result<> check_range(uint64_t offset, uint64_t length) {
   return {};
 }
 
-/// `mode` after a change of owner or content: set-user-id goes; set-group-id goes where it means "run as group",
-/// not where it once meant mandatory locking. Root (CAP_FSETID) may change content without losing them.
-uint32_t without_privileges(uint32_t mode) {
-  mode &= ~static_cast<uint32_t>(S_ISUID);
-  if ((mode & S_IXGRP) != 0) mode &= ~static_cast<uint32_t>(S_ISGID);
+/// The mode of `file` after `caller` changed its owner or content: set-user-id goes; set-group-id goes where it means
+/// "run as group", and elsewhere unless the caller is of the group. Root (CAP_FSETID) may change content without losing
+/// them.
+uint32_t without_privileges(const Attr& file, const Caller& caller) {
+  if (S_ISDIR(file.mode) || (file.mode & (S_ISUID | S_ISGID)) == 0) return file.mode;
+  uint32_t mode = file.mode & ~static_cast<uint32_t>(S_ISUID);
+  if ((mode & S_ISGID) != 0 && ((mode & S_IXGRP) != 0 || !caller.is_member(file.gid))) {
+    mode &= ~static_cast<uint32_t>(S_ISGID);
+  }
   return mode;
+}
+
+bool is_empty(const store::AttrChange& change) {
+  return !change.mode && !change.uid && !change.gid && !change.size && !change.atime && !change.mtime &&
+         !change.atime_now && !change.mtime_now;
 }
 
 }  // namespace
 
-Filesystem::Filesystem(store::Vault& vault)
+bool Caller::is_member(uint32_t group) const {
+  if (uid == 0 || gid == group) return true;
+  if (!groups) return false;
+  const std::vector<uint32_t> all = groups();
+  return std::find(all.begin(), all.end(), group) != all.end();
+}
+
+Filesystem::Filesystem(store::Vault& vault, const Options& options)
     : vault_(vault),
       tree_(vault.tree()),
       content_(vault.content()),
+      options_{.keep_atime = options.keep_atime || vault.read_only(), .acls = options.acls},
       directory_(::open(vault.info().directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
 
 Result<Attr> Filesystem::counted(Result<Attr> attr) {
@@ -104,10 +109,14 @@ Result<Attr> Filesystem::setattr(Ino ino, const store::AttrChange& change, const
   // has done that already (setattr_prepare). The kernel holds the inode's lock: nobody changes the mode meanwhile.
   const bool changes_owner = change.uid || change.gid;
   const bool changes_size = change.size && caller.uid != 0;
-  if ((changes_owner || changes_size) && !change.mode) {
+  const bool changes_nothing = is_empty(change);
+  if ((changes_owner || changes_size || changes_nothing) && !change.mode) {
     const Attr now = TRY(tree_.getattr(ino));
-    const uint32_t mode = without_privileges(now.mode);
-    if (!S_ISDIR(now.mode) && mode != now.mode) all.mode = mode & kPermissionBits;
+    const uint32_t mode = without_privileges(now, caller);
+    if (mode != now.mode) all.mode = mode & kPermissionBits;
+    // Of a file with privileges it is chown by its owner or by root, or else a write is about to come, which clears
+    // them itself.
+    if (changes_nothing && mode != now.mode && caller.uid != 0 && caller.uid != now.uid) return now;
   }
   if (all.mode) all.mode = *all.mode & kPermissionBits;
   if (all.size) TRY(check_range(0, *all.size));
@@ -115,24 +124,33 @@ Result<Attr> Filesystem::setattr(Ino ino, const store::AttrChange& change, const
 }
 
 Result<std::string> Filesystem::readlink(Ino ino) {
-  return tree_.readlink(ino);
+  std::string target = TRY(tree_.readlink(ino));
+  if (!options_.keep_atime) tree_.note_access(ino);
+  return target;
 }
 
-Result<Attr> Filesystem::make(Ino directory, std::string_view name, uint32_t mode, const Caller& caller) {
+Result<Attr> Filesystem::make(Ino directory, std::string_view name, uint32_t mode, const Caller& caller,
+                              uint64_t device) {
   TRY(check_name(name));
   const uint32_t type = (mode & S_IFMT) == 0 ? S_IFREG : mode & S_IFMT;
+  uint64_t rdev = 0;
   switch (type) {
     case S_IFREG:
     case S_IFDIR:
     case S_IFIFO:
     case S_IFSOCK: break;
+    // Who may make one is the kernel's affair; the mount is nodev, so nobody opens one.
     case S_IFCHR:
-    case S_IFBLK: return Error(Code::not_permitted, "device files are not kept");  // the mount is nodev
+    case S_IFBLK: rdev = device; break;
     default: return Error(Code::invalid_argument, "unknown file type");
   }
-  return counted(tree_.make(
-      directory, name,
-      {.mode = type | (mode & kPermissionBits), .uid = caller.uid, .gid = caller.gid, .rdev = 0, .symlink = {}}));
+  return counted(tree_.make(directory, name,
+                            {.mode = type | (mode & kPermissionBits),
+                             .uid = caller.uid,
+                             .gid = caller.gid,
+                             .rdev = rdev,
+                             .umask = caller.umask,
+                             .symlink = {}}));
 }
 
 Result<Attr> Filesystem::symlink(std::string_view target, Ino directory, std::string_view name, const Caller& caller) {
@@ -145,9 +163,12 @@ Result<Attr> Filesystem::symlink(std::string_view target, Ino directory, std::st
 }
 
 Result<Attr> Filesystem::make_unnamed(Ino directory, uint32_t mode, const Caller& caller) {
-  Result<Attr> made = counted(tree_.make_unnamed(
-      directory,
-      {.mode = S_IFREG | (mode & kPermissionBits), .uid = caller.uid, .gid = caller.gid, .rdev = 0, .symlink = {}}));
+  Result<Attr> made = counted(tree_.make_unnamed(directory, {.mode = S_IFREG | (mode & kPermissionBits),
+                                                             .uid = caller.uid,
+                                                             .gid = caller.gid,
+                                                             .rdev = 0,
+                                                             .umask = caller.umask,
+                                                             .symlink = {}}));
   // Counted above, so not reaped here but when the kernel forgets it; harmless if link() names it before.
   if (made.ok()) orphaned({.ino = made->ino, .orphan = true});
   return made;
@@ -171,9 +192,16 @@ Result<> Filesystem::rmdir(Ino directory, std::string_view name) {
 }
 
 Result<> Filesystem::rename(Ino from_directory, std::string_view from, Ino to_directory, std::string_view to,
-                            uint32_t flags) {
+                            uint32_t flags, const Caller& caller) {
   TRY(check_name(from));
   TRY(check_name(to));
+  std::optional<store::NewInode> whiteout;
+  if ((flags & RENAME_WHITEOUT) != 0) {
+    // What overlayfs takes for "removed": a character device 0:0.
+    whiteout = {.mode = S_IFCHR, .uid = caller.uid, .gid = caller.gid, .rdev = 0, .symlink = {}};
+    flags &= ~static_cast<uint32_t>(RENAME_WHITEOUT);
+    if ((flags & RENAME_EXCHANGE) != 0) return Error(Code::invalid_argument, "an exchange leaves no name free");
+  }
   store::RenameMode mode = store::RenameMode::replace;
   switch (flags) {
     case 0: break;
@@ -181,7 +209,8 @@ Result<> Filesystem::rename(Ino from_directory, std::string_view from, Ino to_di
     case RENAME_EXCHANGE: mode = store::RenameMode::exchange; break;
     default: return Error(Code::invalid_argument, "unknown rename flag");
   }
-  const std::optional<store::Unlinked> replaced = TRY(tree_.rename(from_directory, from, to_directory, to, mode));
+  const std::optional<store::Unlinked> replaced =
+      TRY(tree_.rename(from_directory, from, to_directory, to, mode, whiteout));
   if (replaced) orphaned(*replaced);
   return {};
 }
@@ -190,6 +219,7 @@ Result<> Filesystem::list(Ino directory, uint64_t offset, const std::function<bo
   constexpr uint64_t kDot = 1;  // cookies of the store start at 16 (docs/format.md §6.2)
   constexpr uint64_t kDotDot = 2;
   const uint8_t type = store::dirent_type(S_IFDIR);
+  if (offset == 0 && !options_.keep_atime) tree_.note_access(directory);
   if (offset < kDot && !take({.name = ".", .ino = directory, .type = type, .offset = kDot})) return {};
   if (offset < kDotDot) {
     const Ino parent = TRY(tree_.parent(directory));
@@ -200,20 +230,27 @@ Result<> Filesystem::list(Ino directory, uint64_t offset, const std::function<bo
   });
 }
 
-Result<size_t> Filesystem::read(Ino ino, uint64_t offset, ByteSpan out) {
-  return content_.read(ino, offset, out);
+Result<size_t> Filesystem::read(Ino ino, uint64_t offset, ByteSpan out, bool keep_atime) {
+  const size_t count = TRY(content_.read(ino, offset, out));
+  if (!keep_atime && !options_.keep_atime) tree_.note_access(ino);
+  return count;
 }
 
 Result<> Filesystem::write(Ino ino, uint64_t offset, ByteView data, const Caller& caller) {
   TRY(check_range(offset, data.size()));
-  return content_.write(ino, offset, data, caller.uid == 0 ? store::Privileges::keep : store::Privileges::clear);
+  const bool is_root = caller.uid == 0;
+  uint32_t mode = 0;
+  TRY(content_.write(ino, offset, data, is_root ? store::Privileges::keep : store::Privileges::clear, &mode));
+  // What is left depends on the caller's groups.
+  if (!is_root && (mode & S_ISGID) != 0) TRY(clear_privileges(ino, caller));
+  return {};
 }
 
 Result<> Filesystem::clear_privileges(Ino ino, const Caller& caller) {
   if (caller.uid == 0) return {};
   const Attr now = TRY(tree_.getattr(ino));
-  const uint32_t mode = without_privileges(now.mode);
-  if (mode == now.mode || S_ISDIR(now.mode)) return {};
+  const uint32_t mode = without_privileges(now, caller);
+  if (mode == now.mode) return {};
   store::AttrChange change;
   change.mode = mode & kPermissionBits;
   TRY(tree_.setattr(ino, change));
@@ -226,8 +263,7 @@ Result<> Filesystem::allocate(Ino ino, int mode, uint64_t offset, uint64_t lengt
   TRY(clear_privileges(ino, caller));
   switch (mode) {
     case 0: return content_.allocate(ino, offset, length);
-    // Space past the end cannot be set aside in a store that writes elsewhere at every change.
-    case FALLOC_FL_KEEP_SIZE: return {};
+    case FALLOC_FL_KEEP_SIZE: return content_.allocate(ino, offset, length, /*extend=*/false);
     case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
     case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE: return content_.zero(ino, offset, length, /*extend=*/false);
     case FALLOC_FL_ZERO_RANGE: return content_.zero(ino, offset, length, /*extend=*/true);
@@ -256,6 +292,21 @@ Result<> Filesystem::sync(Ino ino) {
   return vault_.fsync(ino);
 }
 
+/// Name spaces that are kept. The kernel decides who may use them; of `system.*` it passes on POSIX ACLs, which it
+/// enforces. Labels of SELinux are the kernel's affair on FUSE; and `ls -l` asks for them file by file, a round trip
+/// each, until it hears "not supported".
+Result<> Filesystem::check_xattr_name(std::string_view name) const {
+  if (name.size() > store::kXattrNameMax) return Error(Code::out_of_range, "attribute name longer than 255 bytes");
+  if (name == "security.selinux") return Error(Code::unsupported, "labels are not kept");
+  if (options_.acls && store::is_acl_name(name)) return {};
+  for (std::string_view space : {"user.", "trusted.", "security."}) {
+    if (!name.starts_with(space)) continue;
+    if (name.size() == space.size()) return Error(Code::invalid_argument, "attribute name without a name");
+    return {};
+  }
+  return Error(Code::unsupported, "attribute name space not supported");
+}
+
 Result<Bytes> Filesystem::get_xattr(Ino ino, const std::string& name) {
   TRY(check_xattr_name(name));
   return tree_.get_xattr(ino, name);
@@ -266,25 +317,40 @@ Result<std::string> Filesystem::list_xattrs(Ino ino, const Caller& caller) {
   std::string names;
   for (const auto& [name, value] : xattrs) {
     if (caller.uid != 0 && name.starts_with("trusted.")) continue;
+    if (!options_.acls && store::is_acl_name(name)) continue;
     names.append(name).push_back('\0');
   }
   return names;
 }
 
-Result<> Filesystem::set_xattr(Ino ino, const std::string& name, ByteView value, int flags) {
+Result<> Filesystem::set_xattr(Ino ino, const std::string& name, ByteView value, int flags, const Caller& caller) {
   TRY(check_xattr_name(name));
+  if (store::is_acl_name(name)) {
+    const auto kind = name == store::kAclAccess ? store::AclKind::access : store::AclKind::standard;
+    // Only who could set set-group-id may keep it.
+    const Attr now = TRY(tree_.getattr(ino));
+    const bool keeps = (now.mode & S_ISGID) == 0 || caller.is_member(now.gid);
+    return tree_.set_acl(ino, kind, value, keeps);
+  }
   if (value.size() > store::kXattrValueMax) return Error(Code::too_big, "attribute value longer than 64 KiB");
   switch (flags) {
     case 0: return tree_.set_xattr(ino, name, value, store::XattrMode::any);
     case XATTR_CREATE: return tree_.set_xattr(ino, name, value, store::XattrMode::create);
     case XATTR_REPLACE: return tree_.set_xattr(ino, name, value, store::XattrMode::replace);
+    case XATTR_CREATE | XATTR_REPLACE: {  // cannot succeed, and Linux says which of the two stands against it
+      TRY(tree_.get_xattr(ino, name));
+      return Error(Code::exists, "the attribute exists");
+    }
     default: return Error(Code::invalid_argument, "unknown xattr flag");
   }
 }
 
 Result<> Filesystem::remove_xattr(Ino ino, const std::string& name) {
   TRY(check_xattr_name(name));
-  return tree_.remove_xattr(ino, name);
+  Result<> removed = tree_.remove_xattr(ino, name);
+  // Every file has an access control list, if only its mode.
+  if (removed.is(Code::no_attribute) && store::is_acl_name(name)) return {};
+  return removed;
 }
 
 Result<struct statvfs> Filesystem::statfs() {

@@ -17,6 +17,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/file.h"
 #include "base/result.h"
@@ -31,6 +32,11 @@ namespace tain::fs {
 struct Caller {
   uint32_t uid = 0;
   uint32_t gid = 0;
+  uint32_t umask = 0;
+  /// Supplementary groups, looked up when somebody wants to know: that takes a while. Empty: none.
+  std::function<std::vector<uint32_t>()> groups{};
+
+  bool is_member(uint32_t group) const;
 };
 
 /// One line of a directory listing, `.` and `..` included.
@@ -43,7 +49,12 @@ struct DirectoryItem {
 
 class Filesystem {
  public:
-  explicit Filesystem(store::Vault& vault);
+  struct Options {
+    bool keep_atime = false;  // reading changes no atime
+    bool acls = true;         // else the attributes that hold ACLs are not supported; they are inherited all the same
+  };
+  explicit Filesystem(store::Vault& vault) : Filesystem(vault, Options()) {}
+  Filesystem(store::Vault& vault, const Options& options);
 
   /// [entry] Errors: not_found, not_directory, name_too_long.
   Result<store::Attr> lookup(Ino directory, std::string_view name);
@@ -53,13 +64,15 @@ class Filesystem {
   void forget(Ino ino, uint64_t count);
 
   Result<store::Attr> getattr(Ino ino);
-  /// Clears set-user-id and set-group-id as chown(2) and truncate(2) demand.
+  /// Clears set-user-id and set-group-id as chown(2) and truncate(2) demand. A change of nothing is chown(2) with
+  /// neither owner nor group, or the kernel's word that a file is about to be written.
   Result<store::Attr> setattr(Ino ino, const store::AttrChange& change, const Caller& caller);
   Result<std::string> readlink(Ino ino);
 
-  /// [entry] A file, directory, FIFO or socket; no type means file. Errors: not_permitted (a device), those of
+  /// [entry] Anything but a symbolic link; no type means file. `device` is st_rdev of a device. Errors: those of
   /// Tree::make.
-  Result<store::Attr> make(Ino directory, std::string_view name, uint32_t mode, const Caller& caller);
+  Result<store::Attr> make(Ino directory, std::string_view name, uint32_t mode, const Caller& caller,
+                           uint64_t device = 0);
   /// [entry]
   Result<store::Attr> symlink(std::string_view target, Ino directory, std::string_view name, const Caller& caller);
   /// [entry] A file without a name.
@@ -68,14 +81,17 @@ class Filesystem {
   Result<store::Attr> link(Ino ino, Ino directory, std::string_view name);
   Result<> unlink(Ino directory, std::string_view name);
   Result<> rmdir(Ino directory, std::string_view name);
-  /// `flags` as renameat2(2). Errors: invalid_argument for any but NOREPLACE or EXCHANGE.
-  Result<> rename(Ino from_directory, std::string_view from, Ino to_directory, std::string_view to, uint32_t flags);
+  /// `flags` as renameat2(2). Errors: invalid_argument for unknown ones.
+  Result<> rename(Ino from_directory, std::string_view from, Ino to_directory, std::string_view to, uint32_t flags,
+                  const Caller& caller);
 
   /// Calls `take` for the items after `offset` until it returns false; 0 is the start.
   Result<> list(Ino directory, uint64_t offset, const std::function<bool(const DirectoryItem&)>& take);
 
-  Result<size_t> read(Ino ino, uint64_t offset, ByteSpan out);
-  /// `caller` is the user that writes: everyone but root takes set-user-id and set-group-id away.
+  /// `keep_atime`: as O_NOATIME.
+  Result<size_t> read(Ino ino, uint64_t offset, ByteSpan out, bool keep_atime = false);
+  /// `caller` is the user that writes: everyone but root takes set-user-id away, and set-group-id where it means "run
+  /// as group" or the caller is not of that group.
   Result<> write(Ino ino, uint64_t offset, ByteView data, const Caller& caller);
   /// `mode` as fallocate(2). Errors: unsupported, invalid_argument, too_large, no_space.
   Result<> allocate(Ino ino, int mode, uint64_t offset, uint64_t length, const Caller& caller);
@@ -91,8 +107,8 @@ class Filesystem {
   Result<Bytes> get_xattr(Ino ino, const std::string& name);
   /// Names, each followed by NUL. Only root sees trusted.*.
   Result<std::string> list_xattrs(Ino ino, const Caller& caller);
-  /// `flags` as setxattr(2).
-  Result<> set_xattr(Ino ino, const std::string& name, ByteView value, int flags);
+  /// `flags` as setxattr(2). An ACL changes the mode too.
+  Result<> set_xattr(Ino ino, const std::string& name, ByteView value, int flags, const Caller& caller);
   Result<> remove_xattr(Ino ino, const std::string& name);
 
   /// Space as the disk below has it: a vault has no limit of its own.
@@ -104,9 +120,10 @@ class Filesystem {
   static constexpr uint32_t kStatfsBlock = 4096;            // bytes
 
  private:
+  Result<> check_xattr_name(std::string_view name) const;
   /// Counts the inode that `attr` is about.
   Result<store::Attr> counted(Result<store::Attr> attr);
-  /// Content of `ino` is about to change other than by write(): set-user-id and set-group-id go, as they do there.
+  /// Content of `ino` changes other than by write(): set-user-id and set-group-id go, as they do there.
   Result<> clear_privileges(Ino ino, const Caller& caller);
   void orphaned(const store::Unlinked& unlinked);
   void reap(Ino ino);
@@ -114,6 +131,7 @@ class Filesystem {
   store::Vault& vault_;
   store::Tree& tree_;
   store::Content& content_;
+  const Options options_;
   UniqueFd directory_;  // the vault's, which may be moved while it is mounted
   Lookups lookups_;
 };

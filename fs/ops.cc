@@ -11,6 +11,7 @@ namespace {
 constexpr unsigned kTransferMax = 1 << 20;  // bytes in one READ or WRITE
 constexpr unsigned kBackgroundMax = 64;     // read-ahead requests in flight
 constexpr unsigned kBackgroundCongested = 48;
+constexpr size_t kGroupsUsual = 64;  // room for a caller's groups at the first attempt
 
 constexpr std::array<std::string_view, kOpCount> kOpNames = {
     "lookup",      "forget",   "getattr",   "setattr",         "readlink", "mknod",
@@ -18,6 +19,19 @@ constexpr std::array<std::string_view, kOpCount> kOpNames = {
     "open",        "read",     "write",     "fsync",           "opendir",  "readdir",
     "readdirplus", "fsyncdir", "statfs",    "setxattr",        "getxattr", "listxattr",
     "removexattr", "create",   "fallocate", "copy_file_range", "lseek",    "tmpfile"};
+
+/// As /proc has them while the request waits; none when the caller's process cannot be seen from here.
+std::vector<uint32_t> groups_of(fuse_req_t request) {
+  std::vector<gid_t> groups(kGroupsUsual);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const int count = fuse_req_getgroups(request, static_cast<int>(groups.size()), groups.data());
+    if (count < 0) return {};
+    const bool all = static_cast<size_t>(count) <= groups.size();
+    groups.resize(static_cast<size_t>(count));
+    if (all) break;
+  }
+  return {groups.begin(), groups.end()};
+}
 
 void want(fuse_conn_info* conn, uint64_t capability, bool wanted) {
   const unsigned bit = static_cast<unsigned>(capability);
@@ -50,6 +64,9 @@ void op_init(void* user_data, fuse_conn_info* conn) {
 #ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
   want(conn, FUSE_CAP_HANDLE_KILLPRIV_V2, true);
 #endif
+  // The kernel checks POSIX ACLs; the store keeps them, and inherits them in place of the umask.
+  want(conn, FUSE_CAP_POSIX_ACL, context.acls);
+  want(conn, FUSE_CAP_DONT_MASK, true);
   // Every byte is decrypted into or encrypted from our memory, so there are no pages to hand over: splice would
   // only add its pipe to each request.
   want(conn, FUSE_CAP_SPLICE_READ, false);
@@ -123,7 +140,7 @@ void op_statfs(fuse_req_t request, fuse_ino_t) {
 
 void op_setxattr(fuse_req_t request, fuse_ino_t ino, const char* name, const char* value, size_t size, int flags) {
   serve(request, Op::setxattr, [&](Filesystem& fs, Reply& reply) -> Result<> {
-    TRY(fs.set_xattr(to_ino(ino), name, as_bytes({value, size}), flags));
+    TRY(fs.set_xattr(to_ino(ino), name, as_bytes({value, size}), flags, caller_of(request)));
     reply.done();
     return {};
   });
@@ -152,6 +169,11 @@ void op_removexattr(fuse_req_t request, fuse_ino_t ino, const char* name) {
 }
 
 }  // namespace
+
+Caller caller_of(fuse_req_t request) {
+  const fuse_ctx* ctx = fuse_req_ctx(request);
+  return {.uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask, .groups = [request] { return groups_of(request); }};
+}
 
 void add_inode_operations(fuse_lowlevel_ops& ops) {
   ops.init = op_init;

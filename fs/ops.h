@@ -53,6 +53,7 @@ struct Context {
   explicit Context(Filesystem& fs) : filesystem(fs) {}
 
   Filesystem& filesystem;
+  bool acls = false;        // set before the mount: ask the kernel to check POSIX ACLs
   bool no_open = false;     // set by init: the kernel takes ENOSYS from OPEN for "never ask again"
   bool no_opendir = false;  // … and from OPENDIR
   std::array<std::atomic<uint64_t>, kOpCount> counts{};
@@ -66,7 +67,13 @@ std::vector<std::pair<std::string_view, uint64_t>> op_counts(const Context& cont
 /// The table for fuse_session_new(), whose user data must be a Context.
 fuse_lowlevel_ops operations();
 
+/// Lets O_TMPFILE work with a libfuse that does not know it. Call it once, after fuse_session_mount(). Errors: fuse.
+Result<> offer_tmpfile(fuse_session* session);
+
 // For fs/ops*.cc.
+
+/// What the kernel calls a file without a name, in requests for one. No file has this name.
+inline constexpr std::string_view kTmpfileName = "/";
 
 inline Context& context_of(fuse_req_t request) {
   return *static_cast<Context*>(fuse_req_userdata(request));
@@ -74,10 +81,7 @@ inline Context& context_of(fuse_req_t request) {
 inline Ino to_ino(fuse_ino_t ino) {
   return Ino{ino};
 }
-inline Caller caller_of(fuse_req_t request) {
-  const fuse_ctx* ctx = fuse_req_ctx(request);
-  return {.uid = ctx->uid, .gid = ctx->gid};
-}
+Caller caller_of(fuse_req_t request);
 
 /// Counts `request` and answers it with `body(Filesystem&, Reply&) -> Result<>`.
 template <class Body>

@@ -22,9 +22,9 @@ void op_lookup(fuse_req_t request, fuse_ino_t directory, const char* name) {
   });
 }
 
-void op_mknod(fuse_req_t request, fuse_ino_t directory, const char* name, mode_t mode, dev_t) {
+void op_mknod(fuse_req_t request, fuse_ino_t directory, const char* name, mode_t mode, dev_t device) {
   serve(request, Op::mknod, [&](Filesystem& fs, Reply& reply) -> Result<> {
-    reply.entry(TRY(fs.make(to_ino(directory), name, mode, caller_of(request))));
+    reply.entry(TRY(fs.make(to_ino(directory), name, mode, caller_of(request), device)));
     return {};
   });
 }
@@ -69,7 +69,7 @@ void op_rmdir(fuse_req_t request, fuse_ino_t directory, const char* name) {
 void op_rename(fuse_req_t request, fuse_ino_t from_directory, const char* from, fuse_ino_t to_directory, const char* to,
                unsigned flags) {
   serve(request, Op::rename, [&](Filesystem& fs, Reply& reply) -> Result<> {
-    TRY(fs.rename(to_ino(from_directory), from, to_ino(to_directory), to, flags));
+    TRY(fs.rename(to_ino(from_directory), from, to_ino(to_directory), to, flags, caller_of(request)));
     reply.done();
     return {};
   });

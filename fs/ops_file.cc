@@ -2,6 +2,8 @@
 // Requests about the content of files: open, create, read, write, fsync, holes and copies.
 #include "fs/ops.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 
 namespace tain::fs {
@@ -27,7 +29,20 @@ void op_open(fuse_req_t request, fuse_ino_t, fuse_file_info* file) {
   });
 }
 
+void op_tmpfile(fuse_req_t request, fuse_ino_t directory, mode_t mode, fuse_file_info* file) {
+  serve(request, Op::tmpfile, [&](Filesystem& fs, Reply& reply) -> Result<> {
+    const store::Attr attr = TRY(fs.make_unnamed(to_ino(directory), mode, caller_of(request)));
+    file->keep_cache = 1;
+    reply.created(attr, *file);
+    return {};
+  });
+}
+
 void op_create(fuse_req_t request, fuse_ino_t directory, const char* name, mode_t mode, fuse_file_info* file) {
+  if (std::string_view(name) == kTmpfileName) {
+    op_tmpfile(request, directory, mode, file);
+    return;
+  }
   serve(request, Op::create, [&](Filesystem& fs, Reply& reply) -> Result<> {
     if (context_of(request).no_open) {
       // The kernel uses MKNOD from now on and opens by itself, as for any file. That saves the RELEASE which
@@ -42,22 +57,14 @@ void op_create(fuse_req_t request, fuse_ino_t directory, const char* name, mode_
   });
 }
 
-[[maybe_unused]] void op_tmpfile(fuse_req_t request, fuse_ino_t directory, mode_t mode, fuse_file_info* file) {
-  serve(request, Op::tmpfile, [&](Filesystem& fs, Reply& reply) -> Result<> {
-    const store::Attr attr = TRY(fs.make_unnamed(to_ino(directory), mode, caller_of(request)));
-    file->keep_cache = 1;
-    reply.created(attr, *file);
-    return {};
-  });
-}
-
-void op_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info*) {
+void op_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* file) {
   serve(request, Op::read, [&](Filesystem& fs, Reply& reply) -> Result<> {
     static thread_local Bytes buffer;
     size = std::min(size, kReadMax);
     if (buffer.size() < size) buffer.resize(size);
     const uint64_t start = TRY(to_offset(offset));
-    const size_t count = TRY(fs.read(to_ino(ino), start, ByteSpan(buffer).first(size)));
+    const bool keep_atime = file != nullptr && (file->flags & O_NOATIME) != 0;
+    const size_t count = TRY(fs.read(to_ino(ino), start, ByteSpan(buffer).first(size), keep_atime));
     reply.bytes(ByteView(buffer).first(count));
     return {};
   });
@@ -110,7 +117,8 @@ void op_lseek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, fuse
   });
 }
 
-/// O_TMPFILE came with libfuse 3.17: set the handler where the table has a place for it.
+/// O_TMPFILE came with libfuse 3.17: set the handler where the table has a place for it. See fs/ops_tmpfile.cc for
+/// older ones.
 template <class Ops>
 void add_tmpfile(Ops& ops) {
   if constexpr (requires { ops.tmpfile = op_tmpfile; }) ops.tmpfile = op_tmpfile;

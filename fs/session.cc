@@ -15,6 +15,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdarg>
@@ -103,6 +104,17 @@ struct FuseArguments : fuse_args {
   bool add(const std::string& argument) { return fuse_opt_add_arg(this, argument.c_str()) == 0; }
 };
 
+/// ACLs cost a request for each inode that `ls -l` shows. Where nobody but one user gets in and there are none, they
+/// would keep nobody out, so they are on where they can matter, or when asked for.
+Filesystem::Options filesystem_options(const store::Vault& vault, const MountOptions& options) {
+  const auto has = [&](std::string_view name) {
+    return std::find(options.fuse_options.begin(), options.fuse_options.end(), name) != options.fuse_options.end();
+  };
+  const bool is_shared = options.allow_other || has("allow_root");
+  return {.keep_atime = has("noatime"),
+          .acls = !has("noacl") && (has("acl") || is_shared || vault.stats().with_xattrs != 0)};
+}
+
 /// The kernel keeps the flushes of mapped pages for later; ask for them while somebody listens.
 void flush_kernel_cache(const std::string& mountpoint) {
   const UniqueFd directory(open(mountpoint.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -125,7 +137,9 @@ std::string escape_fuse_option(std::string_view value) {  // as libfuse's fuse_o
 }
 
 struct Session::Impl {
-  explicit Impl(store::Vault& vault) : filesystem(vault), context(filesystem) {}
+  Impl(store::Vault& vault, const Filesystem::Options& options) : filesystem(vault, options), context(filesystem) {
+    context.acls = options.acls;
+  }
   ~Impl() {
     unmount();
     if (session != nullptr) fuse_session_destroy(session);
@@ -179,7 +193,7 @@ Result<std::unique_ptr<Session>> Session::start(store::Vault& vault, const Mount
   }
   if (!S_ISDIR(stats.st_mode)) return Error(Code::mountpoint, "mountpoint is not a directory");
 
-  auto impl = std::make_unique<Impl>(vault);
+  auto impl = std::make_unique<Impl>(vault, filesystem_options(vault, options));
   impl->mountpoint = options.mountpoint;
   impl->stop_event = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!impl->stop_event.valid()) return errno_error(errno, "eventfd");
@@ -187,7 +201,9 @@ Result<std::unique_ptr<Session>> Session::start(store::Vault& vault, const Mount
   std::string list = "default_permissions,nosuid,nodev,subtype=tain,fsname=" + escape_fuse_option(options.source);
   if (options.read_only) list += ",ro";
   if (options.allow_other) list += ",allow_other";
-  for (const std::string& option : options.fuse_options) list += "," + option;
+  for (const std::string& option : options.fuse_options) {
+    if (option != "acl" && option != "noacl") list += "," + option;  // those two are ours
+  }
   FuseArguments arguments;
   if (!arguments.add("tain") || !arguments.add("-o") || !arguments.add(list)) {
     return Error(Code::memory, "out of memory");
@@ -204,8 +220,10 @@ Result<std::unique_ptr<Session>> Session::start(store::Vault& vault, const Mount
   }
   impl->mounted = true;
   if (auto table = read_mount_table(); table.ok()) {
-    if (auto mount = find_mount_at(*table, options.mountpoint); mount && mount->is_vault()) impl->device = mount->device();
+    if (auto mount = find_mount_at(*table, options.mountpoint); mount && mount->is_vault())
+      impl->device = mount->device();
   }
+  TRY(offer_tmpfile(impl->session));
 #ifndef FUSE_CAP_HANDLE_KILLPRIV_V2
   TRY(answer_init(impl->session));
 #endif

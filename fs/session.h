@@ -19,7 +19,9 @@ struct MountOptions {
   std::string source;      // shown as the device in /proc/mounts: the vault's directory
   bool read_only = false;
   bool allow_other = false;
-  std::vector<std::string> fuse_options;  // further -o values for FUSE, already checked by the caller
+  /// Further -o values for FUSE, already checked by the caller, and `acl` or `noacl`. Without those two POSIX ACLs are
+  /// on if others may use the mount or some entry of the vault has an ACL or another extended attribute.
+  std::vector<std::string> fuse_options;
 };
 
 /// A mounted vault. Always nosuid,nodev, with the kernel checking permissions (default_permissions).

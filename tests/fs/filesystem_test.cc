@@ -18,8 +18,8 @@ namespace {
 
 using store::Attr;
 
-constexpr Caller kRoot{.uid = 0, .gid = 0};
-constexpr Caller kAnn{.uid = 1000, .gid = 100};
+const Caller kRoot{.uid = 0, .gid = 0};
+const Caller kAnn{.uid = 1000, .gid = 100};
 
 std::string make_temporary_folder() {
   std::string pattern = (std::filesystem::temp_directory_path() / "tain-fs-XXXXXX").string();
@@ -118,7 +118,7 @@ TEST_F(FilesystemTest, NamesOf255BytesWorkAndLongerOnesAreRefused) {
   EXPECT_TRUE(fails_with(fs().make(kRootIno, too_long, S_IFDIR | 0755, kAnn), Code::name_too_long));
   EXPECT_TRUE(fails_with(fs().symlink("target", kRootIno, too_long, kAnn), Code::name_too_long));
   EXPECT_TRUE(fails_with(fs().link(file, kRootIno, too_long), Code::name_too_long));
-  EXPECT_TRUE(fails_with(fs().rename(kRootIno, longest, kRootIno, too_long, 0), Code::name_too_long));
+  EXPECT_TRUE(fails_with(fs().rename(kRootIno, longest, kRootIno, too_long, 0, kAnn), Code::name_too_long));
 }
 
 TEST_F(FilesystemTest, NamesThatAreNotNamesAreRefused) {
@@ -139,13 +139,17 @@ TEST_F(FilesystemTest, NewInodesBelongToTheCaller) {
   EXPECT_EQ(attr.nlink, 1u);
 }
 
-TEST_F(FilesystemTest, FifosAndSocketsAreMadeAndDevicesAreNot) {
+TEST_F(FilesystemTest, SpecialFilesAreMadeAndDevicesKeepTheirNumber) {
   EXPECT_TRUE(S_ISFIFO(fs().make(kRootIno, "fifo", S_IFIFO | 0600, kAnn)->mode));
   EXPECT_TRUE(S_ISSOCK(fs().make(kRootIno, "socket", S_IFSOCK | 0600, kAnn)->mode));
   EXPECT_TRUE(S_ISREG(fs().make(kRootIno, "plain", 0600, kAnn)->mode)) << "no type means a file";
-  EXPECT_TRUE(fails_with(fs().make(kRootIno, "null", S_IFCHR | 0600, kRoot), Code::not_permitted));
-  EXPECT_TRUE(fails_with(fs().make(kRootIno, "disk", S_IFBLK | 0600, kRoot), Code::not_permitted));
-  EXPECT_TRUE(fails_with(fs().lookup(kRootIno, "null"), Code::not_found));
+  ASSERT_TRUE(fs().make(kRootIno, "null", S_IFCHR | 0600, kRoot, 0x103).ok());
+  ASSERT_TRUE(fs().make(kRootIno, "disk", S_IFBLK | 0600, kRoot, 0x7fa).ok());
+  EXPECT_TRUE(S_ISCHR(fs().lookup(kRootIno, "null")->mode));
+  EXPECT_EQ(fs().lookup(kRootIno, "null")->rdev, 0x103u);
+  EXPECT_TRUE(S_ISBLK(fs().lookup(kRootIno, "disk")->mode));
+  EXPECT_EQ(fs().lookup(kRootIno, "disk")->rdev, 0x7fau);
+  EXPECT_EQ(fs().make(kRootIno, "plain2", S_IFREG | 0600, kRoot, 0x103)->rdev, 0u);
 }
 
 TEST_F(FilesystemTest, SymlinkTargetsHaveLimits) {
@@ -209,7 +213,7 @@ TEST_F(FilesystemTest, RenameOverAFileMakesItAnOrphan) {
   const Ino source = make("new");
   const Ino target = make("old");
 
-  ASSERT_TRUE(fs().rename(kRootIno, "new", kRootIno, "old", 0).ok());
+  ASSERT_TRUE(fs().rename(kRootIno, "new", kRootIno, "old", 0, kAnn).ok());
   EXPECT_TRUE(exists(target));
   fs().forget(target, 1);
 
@@ -303,6 +307,59 @@ TEST_F(FilesystemTest, ChangingContentClearsSetUserIdUnlessByRoot) {
   }
 }
 
+TEST_F(FilesystemTest, SetGroupIdWithoutExecuteIsKeptByMembersOnly) {
+  const Caller stranger{.uid = 1001, .gid = 7};
+  const Caller member{.uid = 1001, .gid = 7, .groups = [] { return std::vector<uint32_t>{8, kAnn.gid}; }};
+  const Ino file = make("a", S_IFREG | 02666);
+
+  ASSERT_TRUE(fs().write(file, 0, as_bytes("x"), member).ok());
+  EXPECT_EQ(mode_of(file), 02666u);
+  ASSERT_TRUE(fs().write(file, 0, as_bytes("x"), stranger).ok());
+  EXPECT_EQ(mode_of(file), 0666u);
+
+  const Ino other = make("b", S_IFREG | 02666);
+  ASSERT_TRUE(truncate(other, 5, stranger).ok());
+  EXPECT_EQ(mode_of(other), 0666u);
+}
+
+TEST_F(FilesystemTest, AChangeOfNothingClearsPrivilegesForOwnerAndRoot) {
+  const Ino file = make("a", S_IFREG | 06755);
+  ASSERT_TRUE(fs().setattr(file, {}, Caller{.uid = 1001, .gid = 7}).ok());
+  EXPECT_EQ(mode_of(file), 06755u);
+  ASSERT_TRUE(fs().setattr(file, {}, kAnn).ok());
+  EXPECT_EQ(mode_of(file), 0755u);
+
+  const Ino other = make("b", S_IFREG | 06755);
+  ASSERT_TRUE(fs().setattr(other, {}, kRoot).ok());
+  EXPECT_EQ(mode_of(other), 0755u);
+}
+
+TEST_F(FilesystemTest, TheMaskOfTheCallerIsAppliedHere) {
+  const Caller careful{.uid = 1000, .gid = 100, .umask = 0077};
+
+  EXPECT_EQ(fs().make(kRootIno, "a", S_IFREG | 06777, careful)->mode & 07777, 06700u);
+  EXPECT_EQ(fs().make(kRootIno, "d", S_IFDIR | 01777, careful)->mode & 07777, 01700u);
+  EXPECT_EQ(fs().symlink("t", kRootIno, "l", careful)->mode & 07777, 0777u);
+}
+
+TEST_F(FilesystemTest, ReadingMovesAtimeUnlessAskedNotTo) {
+  const Ino file = make("a");
+  ASSERT_TRUE(fs().write(file, 0, as_bytes("text"), kAnn).ok());
+  const Attr before = *fs().getattr(file);
+  Bytes room(10);
+
+  ASSERT_TRUE(fs().read(file, 0, room, /*keep_atime=*/true).ok());
+  EXPECT_EQ(fs().getattr(file)->atime, before.atime);
+  ASSERT_TRUE(fs().read(file, 0, room).ok());
+  EXPECT_GT(fs().getattr(file)->atime, before.mtime);
+
+  Filesystem quiet(*vault_, {.keep_atime = true});
+  ASSERT_TRUE(fs().write(file, 0, as_bytes("text"), kAnn).ok());
+  const Attr again = *fs().getattr(file);
+  ASSERT_TRUE(quiet.read(file, 0, room).ok());
+  EXPECT_EQ(fs().getattr(file)->atime, again.atime);
+}
+
 TEST_F(FilesystemTest, SizesPastTheLimitAreRefused) {
   const Ino file = make("a");
 
@@ -318,13 +375,27 @@ TEST_F(FilesystemTest, RenameFlags) {
   const Ino a = make("a");
   const Ino b = make("b");
 
-  EXPECT_TRUE(fails_with(fs().rename(kRootIno, "a", kRootIno, "b", RENAME_NOREPLACE), Code::exists));
-  ASSERT_TRUE(fs().rename(kRootIno, "a", kRootIno, "b", RENAME_EXCHANGE).ok());
+  EXPECT_TRUE(fails_with(fs().rename(kRootIno, "a", kRootIno, "b", RENAME_NOREPLACE, kAnn), Code::exists));
+  ASSERT_TRUE(fs().rename(kRootIno, "a", kRootIno, "b", RENAME_EXCHANGE, kAnn).ok());
   EXPECT_EQ(fs().lookup(kRootIno, "a")->ino, b);
   EXPECT_EQ(fs().lookup(kRootIno, "b")->ino, a);
-  for (uint32_t flags : {4u, 3u, 32u}) {  // whiteout, both, unknown
-    EXPECT_TRUE(fails_with(fs().rename(kRootIno, "a", kRootIno, "c", flags), Code::invalid_argument)) << flags;
+  for (uint32_t flags : {6u, 3u, 32u}) {  // whiteout and exchange, noreplace and exchange, unknown
+    EXPECT_TRUE(fails_with(fs().rename(kRootIno, "a", kRootIno, "c", flags, kAnn), Code::invalid_argument)) << flags;
   }
+}
+
+TEST_F(FilesystemTest, RenameLeavesAWhiteoutWhereAskedTo) {
+  const Ino a = make("a");
+  const Ino b = make("b");
+
+  ASSERT_TRUE(fs().rename(kRootIno, "a", kRootIno, "b", RENAME_WHITEOUT, kAnn).ok());
+
+  const Attr left = *fs().lookup(kRootIno, "a");
+  EXPECT_EQ(left.mode, static_cast<uint32_t>(S_IFCHR));
+  EXPECT_EQ(left.rdev, 0u);
+  EXPECT_EQ(left.uid, kAnn.uid);
+  EXPECT_EQ(fs().lookup(kRootIno, "b")->ino, a);
+  EXPECT_EQ(fs().getattr(b)->nlink, 0u);
 }
 
 // ---- listing
@@ -463,15 +534,15 @@ TEST_F(FilesystemTest, CopyStopsAtTheEndAndAtItsLimit) {
 TEST_F(FilesystemTest, XattrModes) {
   const Ino file = make("a");
 
-  EXPECT_TRUE(fails_with(fs().set_xattr(file, "user.a", as_bytes("1"), XATTR_REPLACE), Code::no_attribute));
-  EXPECT_TRUE(fs().set_xattr(file, "user.a", as_bytes("1"), XATTR_CREATE).ok());
-  EXPECT_TRUE(fails_with(fs().set_xattr(file, "user.a", as_bytes("2"), XATTR_CREATE), Code::exists));
+  EXPECT_TRUE(fails_with(fs().set_xattr(file, "user.a", as_bytes("1"), XATTR_REPLACE, kAnn), Code::no_attribute));
+  EXPECT_TRUE(fs().set_xattr(file, "user.a", as_bytes("1"), XATTR_CREATE, kAnn).ok());
+  EXPECT_TRUE(fails_with(fs().set_xattr(file, "user.a", as_bytes("2"), XATTR_CREATE, kAnn), Code::exists));
   EXPECT_EQ(as_text(*fs().get_xattr(file, "user.a")), "1");
-  EXPECT_TRUE(fs().set_xattr(file, "user.a", as_bytes("2"), XATTR_REPLACE).ok());
-  EXPECT_TRUE(fs().set_xattr(file, "user.empty", {}, 0).ok());
+  EXPECT_TRUE(fs().set_xattr(file, "user.a", as_bytes("2"), XATTR_REPLACE, kAnn).ok());
+  EXPECT_TRUE(fs().set_xattr(file, "user.empty", {}, 0, kAnn).ok());
   EXPECT_EQ(as_text(*fs().get_xattr(file, "user.a")), "2");
   EXPECT_TRUE(fs().get_xattr(file, "user.empty")->empty());
-  EXPECT_TRUE(fails_with(fs().set_xattr(file, "user.a", {}, XATTR_CREATE | XATTR_REPLACE), Code::invalid_argument));
+  EXPECT_TRUE(fails_with(fs().set_xattr(file, "user.a", {}, XATTR_CREATE | XATTR_REPLACE, kAnn), Code::exists));
   EXPECT_TRUE(fs().remove_xattr(file, "user.a").ok());
   EXPECT_TRUE(fails_with(fs().remove_xattr(file, "user.a"), Code::no_attribute));
   EXPECT_TRUE(fails_with(fs().get_xattr(file, "user.a"), Code::no_attribute));
@@ -482,27 +553,43 @@ TEST_F(FilesystemTest, XattrLimits) {
   const std::string longest = "user." + std::string(250, 'n');
   const Bytes largest(store::kXattrValueMax, 7);
 
-  EXPECT_TRUE(fs().set_xattr(file, longest, largest, 0).ok());
+  EXPECT_TRUE(fs().set_xattr(file, longest, largest, 0, kAnn).ok());
   EXPECT_EQ(*fs().get_xattr(file, longest), largest);
-  EXPECT_TRUE(fails_with(fs().set_xattr(file, longest + "n", {}, 0), Code::out_of_range));
-  EXPECT_TRUE(fails_with(fs().set_xattr(file, "user.b", Bytes(store::kXattrValueMax + 1), 0), Code::too_big));
-  EXPECT_TRUE(fails_with(fs().set_xattr(file, "user.", {}, 0), Code::invalid_argument));
+  EXPECT_TRUE(fails_with(fs().set_xattr(file, longest + "n", {}, 0, kAnn), Code::out_of_range));
+  EXPECT_TRUE(fails_with(fs().set_xattr(file, "user.b", Bytes(store::kXattrValueMax + 1), 0, kAnn), Code::too_big));
+  EXPECT_TRUE(fails_with(fs().set_xattr(file, "user.", {}, 0, kAnn), Code::invalid_argument));
 }
 
-TEST_F(FilesystemTest, AccessControlListsAreRefusedBecauseNobodyWouldEnforceThem) {
+TEST_F(FilesystemTest, OtherNameSpacesAreRefusedAndAListIsChecked) {
   const Ino file = make("a");
 
-  EXPECT_TRUE(fails_with(fs().set_xattr(file, "system.posix_acl_access", as_bytes("x"), 0), Code::unsupported));
-  EXPECT_TRUE(fails_with(fs().get_xattr(file, "system.posix_acl_access"), Code::unsupported));
+  EXPECT_TRUE(fails_with(fs().set_xattr(file, "system.else", as_bytes("x"), 0, kAnn), Code::unsupported));
+  EXPECT_TRUE(
+      fails_with(fs().set_xattr(file, "system.posix_acl_access", as_bytes("x"), 0, kAnn), Code::invalid_argument));
+  EXPECT_TRUE(fails_with(fs().get_xattr(file, "system.posix_acl_access"), Code::no_attribute));
   EXPECT_TRUE(fails_with(fs().get_xattr(file, "security.selinux"), Code::unsupported));
   EXPECT_TRUE(fails_with(fs().get_xattr(file, "security.capability"), Code::no_attribute));
-  EXPECT_TRUE(fails_with(fs().set_xattr(file, "colour", as_bytes("x"), 0), Code::unsupported));
+  EXPECT_TRUE(fails_with(fs().set_xattr(file, "colour", as_bytes("x"), 0, kAnn), Code::unsupported));
+}
+
+TEST_F(FilesystemTest, WithoutListsTheirAttributesDoNotExist) {
+  const Bytes list = {2, 0, 0,   0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,   4,  0, 7, 0, 0,   0,   4,   0,
+                      4, 0, 255, 255, 255, 255, 16, 0, 6,   0,   255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
+  const Ino file = make("a");
+  ASSERT_TRUE(fs().set_xattr(file, "system.posix_acl_access", list, 0, kAnn).ok());
+  EXPECT_EQ(mode_of(file), 0660u);
+  EXPECT_EQ(*fs().list_xattrs(file, kAnn), std::string("system.posix_acl_access\0", 24));
+
+  Filesystem without(*vault_, {.acls = false});
+  EXPECT_TRUE(fails_with(without.get_xattr(file, "system.posix_acl_access"), Code::unsupported));
+  EXPECT_TRUE(fails_with(without.set_xattr(file, "system.posix_acl_access", list, 0, kAnn), Code::unsupported));
+  EXPECT_EQ(*without.list_xattrs(file, kAnn), "");
 }
 
 TEST_F(FilesystemTest, OnlyRootSeesTrustedAttributes) {
   const Ino file = make("a");
-  ASSERT_TRUE(fs().set_xattr(file, "trusted.t", as_bytes("x"), 0).ok());
-  ASSERT_TRUE(fs().set_xattr(file, "user.u", as_bytes("x"), 0).ok());
+  ASSERT_TRUE(fs().set_xattr(file, "trusted.t", as_bytes("x"), 0, kAnn).ok());
+  ASSERT_TRUE(fs().set_xattr(file, "user.u", as_bytes("x"), 0, kAnn).ok());
 
   EXPECT_EQ(*fs().list_xattrs(file, kRoot), std::string("trusted.t\0user.u\0", 17));
   EXPECT_EQ(*fs().list_xattrs(file, kAnn), std::string("user.u\0", 7));
