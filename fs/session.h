@@ -20,7 +20,7 @@ struct MountOptions {
   bool read_only = false;
   bool allow_other = false;
   /// Further -o values for FUSE, already checked by the caller, and `acl` or `noacl`. Without those two POSIX ACLs are
-  /// on if others may use the mount or some entry of the vault has an ACL or another extended attribute.
+  /// on if others may use the mount or some entry of the vault has, or had, an ACL.
   std::vector<std::string> fuse_options;
 };
 

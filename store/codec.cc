@@ -155,7 +155,7 @@ Result<Inode> decode_inode(ByteView body) {
   inode.content.root = get_refs(r, kRootFanout);
   if (!r.done() || shift != kBlockShift || inode.content.height > kMapHeightMax ||
       inode.content.size > kFileSizeMax || inode.symlink.size() > kSymlinkMax || raw(inode.ino) == 0 ||
-      (inode.flags & ~kInodeHasXattrs) != 0)
+      (inode.flags & ~(kInodeHasXattrs | (inode.ino == kRootIno ? kRootKnowsAcls : 0))) != 0)
     return bad("inode");
   return inode;
 }

@@ -486,6 +486,7 @@ Result<> Tree::set_acl(Ino ino, AclKind kind, ByteView value, bool keep_set_grou
   Xattrs* xattrs = TRY(set_.xattrs(*inode));
   const std::string_view name = kind == AclKind::access ? kAclAccess : kAclDefault;
   TRY(check_room(*xattrs, name, value.size()));
+  CachedInode* root = TRY(set_.find(kRootIno));
   const uint32_t mode_before = inode->record.mode;
   if (kind == AclKind::access) {
     inode->record.mode = acl.applied_to(inode->record.mode);
@@ -496,6 +497,10 @@ Result<> Tree::set_acl(Ino ino, AclKind kind, ByteView value, bool keep_set_grou
     release_xattrs(*inode);
     return {};  // unlike chmod to the mode that is there already, this leaves ctime alone
   }
+  if (is_kept && (root->record.flags & kRootKnowsAcls) == 0) {
+    root->record.flags |= kRootKnowsAcls;
+    set_.touch(*root);
+  }
   touch_inode(set_, *inode, set_.now());
   if (is_kept) {
     put_xattr(set_, *inode, *xattrs, name, acl.encode());
@@ -504,6 +509,11 @@ Result<> Tree::set_acl(Ino ino, AclKind kind, ByteView value, bool keep_set_grou
     set_.touch_xattrs(*inode);
   }
   return {};
+}
+
+Result<bool> Tree::has_acls() {
+  auto lock = set_.lock();
+  return (TRY(set_.find(kRootIno))->record.flags & kRootKnowsAcls) != 0;
 }
 
 Result<> Tree::remove_xattr(Ino ino, const std::string& name) {

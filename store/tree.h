@@ -110,6 +110,8 @@ class Tree {
   /// more than they do; unless `keep_set_group_id`, it clears that bit. ACLs are read and removed as attributes.
   /// Errors: those of Acl::parse, access_denied (a default ACL of what is no directory), unsupported (a symlink).
   Result<> set_acl(Ino ino, AclKind kind, ByteView value, bool keep_set_group_id);
+  /// Whether any entry has an ACL, or ever had one. Errors: corrupt, io.
+  Result<bool> has_acls();
 
  private:
   WorkingSet& set_;

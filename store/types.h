@@ -78,6 +78,7 @@ struct ContentRecord {
 };
 
 inline constexpr uint32_t kInodeHasXattrs = 1;
+inline constexpr uint32_t kRootKnowsAcls = 2;  // of the root only: some entry has an ACL, or had one
 
 /// The inode record (docs/format.md §6.1).
 struct Inode {

@@ -365,7 +365,6 @@ VaultStats Vault::stats() const {
   const WorkingSet::Counts growth = impl_->set->pending_counts();
   VaultStats stats;
   stats.entries = state.sets[static_cast<size_t>(Table::inodes)].count - 1 + static_cast<uint64_t>(growth.inodes);
-  stats.with_xattrs = state.sets[static_cast<size_t>(Table::xattrs)].count;
   stats.content_bytes = state.content_bytes + static_cast<uint64_t>(growth.content_bytes);
   stats.store_bytes = impl_->env->used_bytes();
   stats.commits = state.commit_number;

@@ -59,7 +59,6 @@ struct VaultInfo {
 
 struct VaultStats {
   uint64_t entries = 0;        // inodes, without the root
-  uint64_t with_xattrs = 0;    // of those, with extended attributes or ACLs, as last committed
   uint64_t content_bytes = 0;  // sum of file sizes
   uint64_t store_bytes = 0;    // size of the database file
   uint64_t pending_bytes = 0;

@@ -91,12 +91,7 @@ Result<CachedInode*> WorkingSet::find(Ino ino) {
 
 void WorkingSet::evict() {
   while (clean_order_.size() > limits_.clean_inodes_max) {
-    auto last = inodes_.find(raw(clean_order_.back()));
-    if (last->second->accessed) {
-      mark_dirty(*last->second);  // it leaves after the next commit
-      continue;
-    }
-    inodes_.erase(last);
+    inodes_.erase(raw(clean_order_.back()));
     clean_order_.pop_back();
   }
 }

@@ -148,8 +148,8 @@ class WorkingSet {
   /// Marks attributes as changed now (a new tick); `content` marks the bytes too.
   void touch(CachedInode& inode, bool content = false);
   /// The inode was read: atime becomes now if it is not after the last change, or a day old (as Linux's relatime). That
-  /// alone is no reason to write: it is committed with the next change, when the inode leaves the cache, or by
-  /// keep_accesses().
+  /// alone is no reason to write: it is committed with the next change or by keep_accesses(), and forgotten when the
+  /// inode leaves the cache before.
   void note_access(CachedInode& inode);
   /// Makes what note_access() changed pending, without a stamp: reading is no change that others need to know of.
   void keep_accesses();

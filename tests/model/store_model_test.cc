@@ -112,7 +112,7 @@ class Model {
       case 17: case 18: case 19: return rename();
       case 20: return xattr();
       case 21: return pick(3) == 0 ? set_acl() : set_mode();
-      case 22: return list(some_directory());
+      case 22: return pick(3) == 0 ? temp_.tree().note_access(ino(any_inode())) : list(some_directory());
       case 23: return fsync();
       case 24: return pick(4) == 0 ? sync() : seek();
       case 25: return copy();

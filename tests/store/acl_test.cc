@@ -137,6 +137,23 @@ TEST_F(TreeAclTest, ADefaultListTakesThePlaceOfTheMask) {
   EXPECT_EQ(make("plain", S_IFREG | 0666, 0077).mode & 0777, 0600u);
 }
 
+TEST_F(TreeAclTest, TheVaultRemembersThatSomeEntryHadAList) {
+  const Ino file = make("f", S_IFREG | 0600).ino;
+  ASSERT_TRUE(tree().set_xattr(file, "user.a", as_bytes("b"), XattrMode::any).ok());
+  ASSERT_TRUE(tree().set_acl(file, AclKind::access, kMinimal, true).ok());
+  EXPECT_FALSE(*tree().has_acls());
+
+  ASSERT_TRUE(tree().set_acl(file, AclKind::access, kExtended, true).ok());
+  EXPECT_TRUE(*tree().has_acls());
+
+  ASSERT_TRUE(temp_.vault().fsync(file).ok());
+  temp_.crash();
+  EXPECT_TRUE(*tree().has_acls());
+  ASSERT_TRUE(tree().set_acl(file, AclKind::access, kMinimal, true).ok());
+  temp_.reopen();
+  EXPECT_TRUE(*tree().has_acls());
+}
+
 TEST_F(TreeAclTest, OnlyFoldersHaveADefaultListAndLinksHaveNone) {
   const Ino file = make("f", S_IFREG | 0600).ino;
   const Ino link = tree().make(kRootIno, "l", {.mode = S_IFLNK | 0777, .symlink = "f"})->ino;

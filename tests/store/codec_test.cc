@@ -185,7 +185,9 @@ TEST(CodecTest, InodeFieldsOutOfRangeAreRefused) {
   EXPECT_FALSE(accepts_inode([](Inode& i) { i.mtime.nanoseconds = 1'000'000'000; }));
   EXPECT_FALSE(accepts_inode([](Inode& i) { i.ctime.nanoseconds = 1'000'000'000; }));
   EXPECT_FALSE(accepts_inode([](Inode& i) { i.btime.nanoseconds = 1'000'000'000; }));
-  EXPECT_FALSE(accepts_inode([](Inode& i) { i.flags = 2; }));
+  EXPECT_FALSE(accepts_inode([](Inode& i) { i.flags = kRootKnowsAcls; }));
+  EXPECT_TRUE(accepts_inode([](Inode& i) { i.ino = kRootIno, i.flags = kRootKnowsAcls; }));
+  EXPECT_FALSE(accepts_inode([](Inode& i) { i.ino = kRootIno, i.flags = 4; }));
   EXPECT_FALSE(accepts_inode([](Inode& i) { i.content.size = kFileSizeMax + 1; }));
   EXPECT_FALSE(accepts_inode([](Inode& i) { i.content.height = kMapHeightMax + 1; }));
   EXPECT_FALSE(accepts_inode([](Inode& i) { i.content.root.emplace(uint8_t{16}, some_ref(3)); }));
