@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 import time
+import zlib
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD, AT_SYMLINK_NOFOLLOW, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH, AT_EACCESS = -100, 0x100, 0x400, 0x1000, 0x200
@@ -274,10 +275,13 @@ def difference(before, after):
 
 
 class Recorder:
-    """Runs cases below a folder and writes one line for each."""
+    """Runs cases below a folder and writes one line for each.
 
-    def __init__(self, base, out):
-        self.base, self.out, self.count = base, out, 0
+    Of many cases that combine a few things only one in `every` runs, always the same ones, wherever and by whomever they are run.
+    """
+
+    def __init__(self, base, out, every=1):
+        self.base, self.out, self.every, self.count = base, out, every, 0
         self.labels = {}
         self.folder = None
         self.before = self.built = None
@@ -324,6 +328,9 @@ class Recorder:
         `before` runs as the superuser after the tree is made, `after` afterwards, and its value is recorded too. A tree that no case changed is
         used again, unless `keep` is false.
         """
+        by = f" by {who}" if who else ""
+        if zlib.crc32((label + by).encode("utf-8", "backslashreplace")) % self.every != 0:
+            return
         reuse = keep and before is None and self.folder is not None and self.before is not None and self.built == build
         if not reuse:
             self.fresh(build)
@@ -339,7 +346,6 @@ class Recorder:
         extra = "" if after is None else " | " + attempt(after)
         if changed or before is not None or after is not None or not keep:
             self.before = None
-        by = f" by {who}" if who else ""
         self.record(label + by, f"{result} {changed}{extra}".rstrip())
 
     def direct(self, label, function):
