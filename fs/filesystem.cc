@@ -69,12 +69,28 @@ Filesystem::Filesystem(store::Vault& vault, const Options& options)
     : vault_(vault),
       tree_(vault.tree()),
       content_(vault.content()),
-      options_{.keep_atime = options.keep_atime || vault.read_only(), .acls = options.acls},
+      options_{.keep_atime = options.keep_atime || vault.read_only(), .acls = options.acls, .owners = options.owners},
       directory_(::open(vault.info().directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
+
+Result<Attr> Filesystem::shown(Result<Attr> attr) const {
+  if (attr.ok()) {
+    attr->uid = options_.owners.user(attr->uid);
+    attr->gid = options_.owners.group(attr->gid);
+  }
+  return attr;
+}
 
 Result<Attr> Filesystem::counted(Result<Attr> attr) {
   if (attr.ok()) lookups_.add(attr->ino);
-  return attr;
+  return shown(std::move(attr));
+}
+
+store::NewInode Filesystem::new_inode(uint32_t mode, const Caller& caller) const {
+  return {.mode = mode,
+          .uid = options_.owners.user(caller.uid),
+          .gid = options_.owners.group(caller.gid),
+          .umask = caller.umask,
+          .symlink = {}};
 }
 
 Result<Attr> Filesystem::lookup(Ino directory, std::string_view name) {
@@ -100,7 +116,7 @@ void Filesystem::reap(Ino ino) {
 }
 
 Result<Attr> Filesystem::getattr(Ino ino) {
-  return tree_.getattr(ino);
+  return shown(tree_.getattr(ino));
 }
 
 Result<Attr> Filesystem::setattr(Ino ino, const store::AttrChange& change, const Caller& caller) {
@@ -111,7 +127,7 @@ Result<Attr> Filesystem::setattr(Ino ino, const store::AttrChange& change, const
   const bool changes_size = change.size && caller.uid != 0;
   const bool changes_nothing = is_empty(change);
   if ((changes_owner || changes_size || changes_nothing) && !change.mode) {
-    const Attr now = TRY(tree_.getattr(ino));
+    const Attr now = TRY(getattr(ino));
     const uint32_t mode = without_privileges(now, caller);
     if (mode != now.mode) all.mode = mode & kPermissionBits;
     // Of a file with privileges it is chown by its owner or by root, or else a write is about to come, which clears
@@ -120,7 +136,9 @@ Result<Attr> Filesystem::setattr(Ino ino, const store::AttrChange& change, const
   }
   if (all.mode) all.mode = *all.mode & kPermissionBits;
   if (all.size) TRY(check_range(0, *all.size));
-  return tree_.setattr(ino, all);
+  if (all.uid) all.uid = options_.owners.user(*all.uid);
+  if (all.gid) all.gid = options_.owners.group(*all.gid);
+  return shown(tree_.setattr(ino, all));
 }
 
 Result<std::string> Filesystem::readlink(Ino ino) {
@@ -144,31 +162,22 @@ Result<Attr> Filesystem::make(Ino directory, std::string_view name, uint32_t mod
     case S_IFBLK: rdev = device; break;
     default: return Error(Code::invalid_argument, "unknown file type");
   }
-  return counted(tree_.make(directory, name,
-                            {.mode = type | (mode & kPermissionBits),
-                             .uid = caller.uid,
-                             .gid = caller.gid,
-                             .rdev = rdev,
-                             .umask = caller.umask,
-                             .symlink = {}}));
+  store::NewInode made = new_inode(type | (mode & kPermissionBits), caller);
+  made.rdev = rdev;
+  return counted(tree_.make(directory, name, made));
 }
 
 Result<Attr> Filesystem::symlink(std::string_view target, Ino directory, std::string_view name, const Caller& caller) {
   TRY(check_name(name));
   if (target.empty()) return Error(Code::not_found, "empty link target");
   if (target.size() > store::kSymlinkMax) return Error(Code::name_too_long, "link target longer than 4095 bytes");
-  return counted(tree_.make(
-      directory, name,
-      {.mode = S_IFLNK | 0777, .uid = caller.uid, .gid = caller.gid, .rdev = 0, .symlink = std::string(target)}));
+  store::NewInode made = new_inode(S_IFLNK | 0777, caller);
+  made.symlink = target;
+  return counted(tree_.make(directory, name, made));
 }
 
 Result<Attr> Filesystem::make_unnamed(Ino directory, uint32_t mode, const Caller& caller) {
-  Result<Attr> made = counted(tree_.make_unnamed(directory, {.mode = S_IFREG | (mode & kPermissionBits),
-                                                             .uid = caller.uid,
-                                                             .gid = caller.gid,
-                                                             .rdev = 0,
-                                                             .umask = caller.umask,
-                                                             .symlink = {}}));
+  Result<Attr> made = counted(tree_.make_unnamed(directory, new_inode(S_IFREG | (mode & kPermissionBits), caller)));
   // Counted above, so not reaped here but when the kernel forgets it; harmless if link() names it before.
   if (made.ok()) orphaned({.ino = made->ino, .orphan = true});
   return made;
@@ -198,7 +207,7 @@ Result<> Filesystem::rename(Ino from_directory, std::string_view from, Ino to_di
   std::optional<store::NewInode> whiteout;
   if ((flags & RENAME_WHITEOUT) != 0) {
     // What overlayfs takes for "removed": a character device 0:0.
-    whiteout = {.mode = S_IFCHR, .uid = caller.uid, .gid = caller.gid, .rdev = 0, .symlink = {}};
+    whiteout = new_inode(S_IFCHR, caller);
     flags &= ~static_cast<uint32_t>(RENAME_WHITEOUT);
     if ((flags & RENAME_EXCHANGE) != 0) return Error(Code::invalid_argument, "an exchange leaves no name free");
   }
@@ -248,7 +257,7 @@ Result<> Filesystem::write(Ino ino, uint64_t offset, ByteView data, const Caller
 
 Result<> Filesystem::clear_privileges(Ino ino, const Caller& caller) {
   if (caller.uid == 0) return {};
-  const Attr now = TRY(tree_.getattr(ino));
+  const Attr now = TRY(getattr(ino));
   const uint32_t mode = without_privileges(now, caller);
   if (mode == now.mode) return {};
   store::AttrChange change;
@@ -307,9 +316,18 @@ Result<> Filesystem::check_xattr_name(std::string_view name) const {
   return Error(Code::unsupported, "attribute name space not supported");
 }
 
+Result<Bytes> Filesystem::translated_acl(ByteView value) const {
+  const Owners& owners = options_.owners;
+  store::Acl acl = TRY(store::Acl::parse(value));
+  acl.rename([&](uint32_t uid) { return owners.user(uid); }, [&](uint32_t gid) { return owners.group(gid); });
+  return acl.encode();
+}
+
 Result<Bytes> Filesystem::get_xattr(Ino ino, const std::string& name) {
   TRY(check_xattr_name(name));
-  return tree_.get_xattr(ino, name);
+  Bytes value = TRY(tree_.get_xattr(ino, name));
+  if (!options_.owners.change_places() || !store::is_acl_name(name)) return value;
+  return translated_acl(value);
 }
 
 Result<std::string> Filesystem::list_xattrs(Ino ino, const Caller& caller) {
@@ -328,9 +346,10 @@ Result<> Filesystem::set_xattr(Ino ino, const std::string& name, ByteView value,
   if (store::is_acl_name(name)) {
     const auto kind = name == store::kAclAccess ? store::AclKind::access : store::AclKind::standard;
     // Only who could set set-group-id may keep it.
-    const Attr now = TRY(tree_.getattr(ino));
+    const Attr now = TRY(getattr(ino));
     const bool keeps = (now.mode & S_ISGID) == 0 || caller.is_member(now.gid);
-    return tree_.set_acl(ino, kind, value, keeps);
+    if (!options_.owners.change_places()) return tree_.set_acl(ino, kind, value, keeps);
+    return tree_.set_acl(ino, kind, TRY(translated_acl(value)), keeps);
   }
   if (value.size() > store::kXattrValueMax) return Error(Code::too_big, "attribute value longer than 64 KiB");
   switch (flags) {

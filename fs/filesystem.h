@@ -22,6 +22,7 @@
 #include "base/file.h"
 #include "base/result.h"
 #include "fs/lookups.h"
+#include "fs/owners.h"
 #include "store/content.h"
 #include "store/tree.h"
 #include "store/vault.h"
@@ -52,6 +53,7 @@ class Filesystem {
   struct Options {
     bool keep_atime = false;  // reading changes no atime
     bool acls = true;         // else the attributes that hold ACLs are not supported; they are inherited all the same
+    Owners owners{};          // how the numbers that callers have and see differ from those of the vault
   };
   explicit Filesystem(store::Vault& vault) : Filesystem(vault, Options()) {}
   Filesystem(store::Vault& vault, const Options& options);
@@ -121,8 +123,14 @@ class Filesystem {
 
  private:
   Result<> check_xattr_name(std::string_view name) const;
-  /// Counts the inode that `attr` is about.
+  /// `attr` as the mount shows it.
+  Result<store::Attr> shown(Result<store::Attr> attr) const;
+  /// The same of an inode that the kernel now refers to once more.
   Result<store::Attr> counted(Result<store::Attr> attr);
+  /// A new inode of `caller`, whose numbers become those of the vault.
+  store::NewInode new_inode(uint32_t mode, const Caller& caller) const;
+  /// An ACL with the mount's numbers, made of one with the vault's, or the other way round.
+  Result<Bytes> translated_acl(ByteView value) const;
   /// Content of `ino` changes other than by write(): set-user-id and set-group-id go, as they do there.
   Result<> clear_privileges(Ino ino, const Caller& caller);
   void orphaned(const store::Unlinked& unlinked);

@@ -105,16 +105,19 @@ struct FuseArguments : fuse_args {
 };
 
 /// ACLs cost a request for each inode that `ls -l` shows. Where nobody but one user gets in and there are none, they
-/// would keep nobody out, so they are on where they can matter, or when asked for.
+/// would keep nobody out, so they are on where they can matter, or when asked for. A root folder that cannot be read
+/// says so when it is used.
 Filesystem::Options filesystem_options(store::Vault& vault, const MountOptions& options) {
   const auto has = [&](std::string_view name) {
     return std::find(options.fuse_options.begin(), options.fuse_options.end(), name) != options.fuse_options.end();
   };
   const bool is_shared = options.allow_other || has("allow_root");
-  // Of a root that cannot be read the mount will say so itself.
   const auto in_use = vault.tree().has_acls();
   const bool matter = is_shared || (in_use.ok() && *in_use);
-  return {.keep_atime = has("noatime"), .acls = !has("noacl") && (has("acl") || matter)};
+  const auto root = vault.tree().getattr(kRootIno);
+  return {.keep_atime = has("noatime"),
+          .acls = !has("noacl") && (has("acl") || matter),
+          .owners = root.ok() ? Owners::between({root->uid, root->gid}, {::geteuid(), ::getegid()}) : Owners()};
 }
 
 /// The kernel keeps the flushes of mapped pages for later; ask for them while somebody listens.

@@ -94,6 +94,13 @@ void Acl::set_mode(uint32_t mode) {
   find(Tag::others)->permissions = mode & kAll;
 }
 
+void Acl::rename(const std::function<uint32_t(uint32_t)>& user, const std::function<uint32_t(uint32_t)>& group) {
+  for (Entry& entry : entries_) {
+    if (entry.tag == Tag::user) entry.id = user(entry.id);
+    if (entry.tag == Tag::named_group) entry.id = group(entry.id);
+  }
+}
+
 uint32_t Acl::inherit(uint32_t mode) {
   find(Tag::owner)->permissions &= static_cast<uint16_t>(mode >> 6);
   group_class().permissions &= static_cast<uint16_t>(mode >> 3);

@@ -6,6 +6,7 @@
 // a file with a list are its mask. Source: IEEE 1003.1e draft 17, acl(5).
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,8 @@ class Acl {
   /// Makes a folder's default list the list of something that is made in it with `mode`: neither grants what the
   /// other does not. Yields the mode that results.
   uint32_t inherit(uint32_t mode);
+  /// Puts others in the place of the users and groups that it names.
+  void rename(const std::function<uint32_t(uint32_t)>& user, const std::function<uint32_t(uint32_t)>& group);
 
  private:
   enum class Tag : uint16_t { owner = 1, user = 2, group = 4, named_group = 8, mask = 16, others = 32 };
