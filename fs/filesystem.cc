@@ -240,9 +240,8 @@ Result<> Filesystem::list(Ino directory, uint64_t offset, const std::function<bo
 }
 
 Result<size_t> Filesystem::read(Ino ino, uint64_t offset, ByteSpan out, bool keep_atime) {
-  const size_t count = TRY(content_.read(ino, offset, out));
-  if (!keep_atime && !options_.keep_atime) tree_.note_access(ino);
-  return count;
+  const bool is_noted = !keep_atime && !options_.keep_atime;
+  return content_.read(ino, offset, out, is_noted ? store::Access::noted : store::Access::unnoticed);
 }
 
 Result<> Filesystem::write(Ino ino, uint64_t offset, ByteView data, const Caller& caller) {

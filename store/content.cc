@@ -78,7 +78,7 @@ void clear_privileges(Inode& record) {
 
 }  // namespace
 
-Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out) {
+Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out, Access access) {
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     struct Job {
       Slice slice;
@@ -91,6 +91,7 @@ Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out) {
       auto lock = set_.lock();
       CachedInode* inode = TRY(set_.find(ino));
       if (inode->record.is_directory()) return Error(Code::is_directory, "is a directory");
+      if (access == Access::noted) set_.note_access(*inode);
       const uint64_t size = inode->record.content.size;
       if (offset >= size) return size_t{0};
       count = static_cast<size_t>(std::min<uint64_t>(out.size(), size - offset));

@@ -18,13 +18,16 @@ enum class Whence { data, hole };
 /// without group execute stays: whether it may depends on the writer's groups, which the store does not know.
 enum class Privileges { keep, clear };
 
+/// Whether a read is one that moves atime (WorkingSet::note_access).
+enum class Access { unnoticed, noted };
+
 class Content {
  public:
   explicit Content(WorkingSet& set) : set_(set) {}
 
   /// Reads up to out.size() bytes at `offset`; the count read is short only at the end of the file.
   /// Errors: corrupt (a block of this range is damaged), io, is_directory.
-  Result<size_t> read(Ino ino, uint64_t offset, ByteSpan out);
+  Result<size_t> read(Ino ino, uint64_t offset, ByteSpan out, Access access = Access::unnoticed);
   /// Writes all of `data` at `offset`, growing the file; mtime and ctime become now. `mode_after`, if not
   /// null, is told the mode that the file has then.
   /// Blocks the caller while too much is pending. Errors: too_large, no_space, corrupt, io.

@@ -66,7 +66,7 @@ class Tree {
   /// Errors: not_found, not_directory, name_too_long.
   Result<Attr> lookup(Ino directory, std::string_view name);
   Result<Attr> getattr(Ino ino);
-  /// `ino` was read, listed or followed: see WorkingSet::note_access. Harmless when it is gone.
+  /// `ino` was listed or followed: see WorkingSet::note_access. Harmless when it is gone.
   void note_access(Ino ino);
   /// Changing the size truncates or extends. Errors: too_large, is_directory, no_space.
   /// A new mode moves the mask of an ACL.

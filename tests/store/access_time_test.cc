@@ -40,6 +40,18 @@ TEST_F(AccessTimeTest, TheFirstReadAfterAChangeMovesItAndTheNextDoesNot) {
   EXPECT_GT(attr().atime, attr().mtime);
 }
 
+TEST_F(AccessTimeTest, AReadOfContentMovesItIfItIsToBeNoted) {
+  temp_.write(ino_, 0, "x");
+  temp_.clock().advance_seconds(1);
+  const Attr made = attr();
+  Bytes room(1);
+
+  ASSERT_TRUE(temp_.content().read(ino_, 0, room).ok());
+  EXPECT_EQ(attr().atime, made.atime);
+  ASSERT_TRUE(temp_.content().read(ino_, 0, room, Access::noted).ok());
+  EXPECT_GT(attr().atime, made.mtime);
+}
+
 TEST_F(AccessTimeTest, AReadADayLaterMovesIt) {
   access();
   const Attr first = attr();
