@@ -209,7 +209,7 @@ Result<Attr> Tree::make(Ino directory, std::string_view name, const NewInode& op
   TRY(check_name(name));
   if (options.symlink.size() > kSymlinkMax) return Error(Code::name_too_long, "a link's target has at most 4095 bytes");
   auto lock = set_.lock();
-  TRY(set_.wait_for_room(lock, {.values = 1}));
+  TRY(set_.wait_for_room(lock, {.values = 2}));  // a long link, or inherited ACLs
   CachedInode* parent = TRY(find_live_directory(set_, directory));
   if (TRY(set_.find_name(directory, name)).has_value()) return name_taken();
   const bool is_directory = S_ISDIR(options.mode);
@@ -229,7 +229,7 @@ Result<Attr> Tree::make(Ino directory, std::string_view name, const NewInode& op
 
 Result<Attr> Tree::make_unnamed(Ino directory, const NewInode& options) {
   auto lock = set_.lock();
-  TRY(set_.wait_for_room(lock));
+  TRY(set_.wait_for_room(lock, {.values = 2}));
   CachedInode* parent = TRY(find_live_directory(set_, directory));
   Inode record = new_record(set_, *parent, options);
   record.nlink = 0;
@@ -478,7 +478,7 @@ Result<> Tree::set_xattr(Ino ino, const std::string& name, ByteView value, Xattr
 Result<> Tree::set_acl(Ino ino, AclKind kind, ByteView value, bool keep_set_group_id) {
   const Acl acl = TRY(Acl::parse(value));
   auto lock = set_.lock();
-  TRY(set_.wait_for_room(lock));
+  TRY(set_.wait_for_room(lock, {.values = 2}));
   CachedInode* inode = TRY(set_.find(ino));
   if (inode->record.is_symlink()) return Error(Code::unsupported, "symbolic links have no access control list");
   if (kind == AclKind::standard && !inode->record.is_directory())

@@ -107,8 +107,11 @@ void WorkingSet::note_access(CachedInode& inode) {
 }
 
 void WorkingSet::keep_accesses() {
+  std::vector<CachedInode*> found;
   for (auto& [number, inode] : inodes_)
-    if (inode->accessed && inode->lru) mark_dirty(*inode);
+    if (inode->accessed && inode->lru) found.push_back(inode.get());
+  if (!has_room({.records = static_cast<uint32_t>(found.size())})) return;
+  for (CachedInode* inode : found) mark_dirty(*inode);
 }
 
 CachedInode& WorkingSet::create(Inode record) {

@@ -151,7 +151,8 @@ class WorkingSet {
   /// alone is no reason to write: it is committed with the next change or by keep_accesses(), and forgotten when the
   /// inode leaves the cache before.
   void note_access(CachedInode& inode);
-  /// Makes what note_access() changed pending, without a stamp: reading is no change that others need to know of.
+  /// Makes what note_access() changed pending, without a stamp: reading is no change that others need to know of. On a
+  /// full disk it is forgotten.
   void keep_accesses();
   /// No name and no user: forgets everything of it.
   void remove(CachedInode& inode);
