@@ -194,6 +194,7 @@ class Salvager {
   Result<> put_inode(Inode& inode, const Xattrs& xattrs) {
     mend_counts(catalog_, inode);
     inode.flags = xattrs.empty() ? 0 : kInodeHasXattrs;
+    if (inode.ino == kRootIno) inode.flags |= kRootKnowsAcls;  // some entry may have one: nobody asked them all
     content_bytes_ += inode.content.size;
     const auto key = ino_key(inode.ino);
     TRY(out_.put_record(Table::inodes, key, Kind::inode, kInodeSchema, encode_inode(inode)));
