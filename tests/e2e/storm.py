@@ -20,6 +20,8 @@ import sys
 RENAME_EXCHANGE = 2
 AT_FDCWD = -100
 TOKENS = 12
+# What programs see when the serving process has been killed, and when its mount has been taken away.
+GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.ENOENT)
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -120,6 +122,8 @@ class Worker:
         try:
             call(*args)
         except OSError as error:
+            if self.until_killed and error.errno in GONE:
+                raise
             if error.errno != code:
                 sys.exit(f"storm: {call.__name__}{args}: {errno.errorcode.get(error.errno)}, not {errno.errorcode[code]}")
             return
@@ -274,7 +278,7 @@ class Worker:
         os.rename(self.memory + ".new", self.memory)
 
     def run(self, memory, operations, until_killed):
-        self.memory = memory
+        self.memory, self.until_killed = memory, until_killed
         os.mkdir(self.root, 0o755)
         self.durable()
         try:
@@ -285,7 +289,7 @@ class Worker:
                 if self.rng.random() < 0.01:
                     self.durable()
         except OSError as error:
-            if not until_killed or error.errno not in (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.ENOENT):
+            if not until_killed or error.errno not in GONE:
                 raise
         if not until_killed:
             self.states = [self.tree.picture()]
