@@ -56,7 +56,9 @@ class SignalWatch {
     watch->thread_ = std::thread([fds = watch.get(), &session] {
       pollfd polled[] = {{fds->signals_.get(), POLLIN, 0}, {fds->wake_.get(), POLLIN, 0}};
       while (::poll(polled, 2, -1) < 0 && errno == EINTR) {}
-      if (polled[0].revents != 0) session.stop();
+      if (polled[0].revents == 0) return;
+      session.drop_kernel_caches();  // they outlive the mount while somebody has a file open
+      session.stop();
     });
     return watch;
   }
