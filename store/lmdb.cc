@@ -54,7 +54,9 @@ Error lmdb_error(int code, const char* what) {
     case MDB_INVALID:
     case MDB_CURSOR_FULL:
     case MDB_BAD_VALSIZE: return Error(Code::corrupt, text);
-    case MDB_PANIC: return Error(Code::io, text);
+    case MDB_PANIC:
+      return Error(Code::io, "the disk failed while the database's state was written")
+          .hint("what was fsynced is safe, and what is open can be read; unmount, look at the disk, and mount again");
     default: break;
   }
   return code > 0 ? errno_error(code, what) : Error(Code::io, text);
@@ -268,6 +270,16 @@ Result<ReadTxn> ReadTxn::begin(Env& env) {
     }
   }
   int rc = txn != nullptr ? mdb_txn_renew(txn) : mdb_txn_begin(env.env_, nullptr, MDB_RDONLY, &txn);
+  if (rc == MDB_PANIC) {
+    // The disk failed while a commit wrote its meta page, so LMDB refuses everything. It also writes nothing any more:
+    // the state before that commit, which the committer looked at last, stands still without being pinned.
+    std::lock_guard lock(env.idle_mutex_);
+    if (txn != nullptr) env.idle_.push_back(txn);
+    ReadTxn last(env, nullptr);
+    last.snapshot_ = env.snapshot_;
+    if (last.snapshot_ == nullptr) return lmdb_error(rc, "read database");
+    return last;
+  }
   if (rc != 0) return lmdb_error(rc, "read database");
   ReadTxn out(env, txn);
   for (int attempt = 0;; ++attempt) {
