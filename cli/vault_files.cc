@@ -32,6 +32,9 @@ std::string name_of(const std::string& path) {
 
 Error leads_out(const std::string& path) { return Error(Code::not_permitted, path + " leads out of the vault"); }
 
+/// The file type of a mode, of a DT_ constant.
+constexpr uint32_t mode_of(uint8_t type) { return static_cast<uint32_t>(DTTOIF(type)); }
+
 FileInfo damaged(const std::string& name, uint32_t type) {
   FileInfo out;
   out.name = name;
@@ -77,7 +80,7 @@ class MountedFiles final : public VaultFiles {
       const std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
       if (::fstatat(::dirfd(directory), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno == EIO) out.files.push_back(damaged(name, DTTOIF(entry->d_type)));
+        if (errno == EIO) out.files.push_back(damaged(name, mode_of(entry->d_type)));
         continue;  // removed meanwhile
       }
       out.files.push_back(describe(name, st));
@@ -157,7 +160,7 @@ class ClosedFiles final : public VaultFiles {
     for (const auto& [name, ino, type] : entries) {
       auto entry = vault_->tree().getattr(ino);
       if (entry.is(Code::corrupt) || entry.is(Code::not_found)) {
-        out.files.push_back(damaged(name, DTTOIF(type)));
+        out.files.push_back(damaged(name, mode_of(type)));
         continue;
       }
       out.files.push_back(describe(name, TRY(std::move(entry))));
