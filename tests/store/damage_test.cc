@@ -325,7 +325,7 @@ class DamageTest : public testing::Test {
       auto it = found.entries.find(path);
       if (it != found.entries.end() && it->second == content) continue;
       ++row.lost;
-      if (std::any_of(hit.begin(), hit.end(), [&](const std::string& one) {
+      if (std::any_of(hit.begin(), hit.end(), [&, path = path](const std::string& one) {  // clang 14: no bindings
             return path == one || (one.ends_with('*') && path.starts_with(one.substr(0, one.size() - 1)));
           }))
         continue;
@@ -390,7 +390,7 @@ class DamageTest : public testing::Test {
       std::vector<FoundBlock> blocks;
       check_file(catalog.finder(), inode, &blocks);
       for (const FoundBlock& block : blocks) {
-        auto part = [&](const BlockRef& ref) {
+        auto part = [&, ino = ino](const BlockRef& ref) {
           const BlockPlace place{.content = inode.content.id, .id = ref.id, .level = 0, .index = block.index};
           own_all(catalog.finder().open(place, ref, Kind::data_block).extent, ino);
         };
