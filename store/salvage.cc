@@ -358,11 +358,11 @@ bool is_newer(const InJournal& journal, const Catalog& catalog) {
   });
 }
 
-/// Copies the journal, and reads what it will bring. `state` gets its position where that is not known.
-Result<InJournal> copy_journal(const std::string& from, const std::string& to, const Catalog& catalog, State& state,
-                               SalvageReport& report) {
+/// Copies the journal, and reads what it will bring. `state` gets its position where that is not known: when there is
+/// no state record, or only one that was found in the raw bytes, which may be that of an earlier commit.
+Result<InJournal> copy_journal(const std::string& from, const std::string& to, const Catalog& catalog,
+                               bool position_known, State& state, SalvageReport& report) {
   InJournal out;
-  const bool position_known = catalog.survey().state.has_value();
   auto lose = [&](const std::string& why) {
     report.damaged.push_back({.part = Part::journal,
                               .what = why + ": changes of the last second before the vault was closed may be missing"});
@@ -374,18 +374,28 @@ Result<InJournal> copy_journal(const std::string& from, const std::string& to, c
     return out;
   }
   TRY(replace_file(to, *bytes));
-  if (!position_known) {
-    Reader frame(*bytes);  // the first one, docs/format.md §7
+  const auto begin_at_first_frame = [&] {
+    Reader frame(*bytes);  // docs/format.md §7
     frame.raw(16);
     state.journal_sequence = frame.u64() - 1;
     state.journal_chain = frame.array<32>();
+  };
+  const auto replay = [&]() -> Result<Journal::ReplayReport> {
+    out = {};
+    auto journal = TRY(Journal::open(from, catalog.cipher()));
+    return journal->replay({.sequence = state.journal_sequence, .chain = state.journal_chain},
+                           [&](ByteView payload) -> Result<> {
+                             collect_inodes(payload, out);
+                             return {};
+                           });
+  };
+  const bool any_state = catalog.survey().state.has_value();
+  if (!any_state) begin_at_first_frame();
+  auto replayed = TRY(replay());
+  if (any_state && !position_known && replayed.frames == 0 && replayed.damaged) {
+    begin_at_first_frame();  // the frames follow a later commit than that state's
+    replayed = TRY(replay());
   }
-  auto journal = TRY(Journal::open(from, catalog.cipher()));
-  auto replayed = TRY(journal->replay({.sequence = state.journal_sequence, .chain = state.journal_chain},
-                                      [&](ByteView payload) -> Result<> {
-                                        collect_inodes(payload, out);
-                                        return {};
-                                      }));
   if (replayed.damaged) lose("the journal is damaged");
   if (position_known || replayed.frames == 0) return out;
   if (is_newer(out, catalog)) {
@@ -467,6 +477,7 @@ Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string
   if (loaded.copies_differ) report.remarks.push_back(loaded.complaint);
 
   Survey survey = TRY(survey_database(from + "/data.mdb", cipher));
+  const bool position_known = survey.state.has_value();
   const std::vector<CarvedBlock> carved = TRY(carve(survey, cipher, progress));
   Catalog catalog(survey, cipher);
   for (const CarvedBlock& block : carved) catalog.finder().add_carved(block.nonce, block.offset);
@@ -478,7 +489,8 @@ Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string
     state.device = random_array<16>();
   }
   state.sets = {};
-  const InJournal in_journal = TRY(copy_journal(from + "/journal", to + "/journal", catalog, state, report));
+  const InJournal in_journal =
+      TRY(copy_journal(from + "/journal", to + "/journal", catalog, position_known, state, report));
   state.next_ino = std::max(state.next_ino, in_journal.next_ino);
   std::set<uint64_t> remade;  // by the journal alone
   for (uint64_t ino : in_journal.inodes)
