@@ -90,6 +90,8 @@ class Mender {
     std::map<uint64_t, uint64_t> links;
     std::set<std::pair<uint64_t, std::string>> seen;
     std::vector<bool> stays;
+    for (const CatalogName& name : catalog_.names)
+      if (!name.stale) ++claims_[raw(name.dirent.child)];
     for (CatalogName& name : catalog_.names) {
       const bool stay = keep_name(name, links, seen);
       stays.push_back(stay);
@@ -123,6 +125,11 @@ class Mender {
     if (!seen.emplace(raw(dirent.directory), dirent.name).second) return false;
     if (name.stale)
       out_.remarks.push_back("the name " + path + " is from an older copy: it may have been changed since");
+    // Of a page without a header nobody says where its list of nodes ends and what earlier ones left behind begins.
+    const RecordKey key{raw(dirent.directory), raw(dirent.cookie)};
+    if (!name.stale && claims_[child] > wanted && catalog_.survey().may_have_lost(Table::dirents, key))
+      out_.remarks.push_back("the name " + path +
+                             " may be an earlier one: its entry has more names than its record says");
     dirent.type = dirent_type(at->second.mode);
     return true;
   }
@@ -173,6 +180,7 @@ class Mender {
   uint64_t lost_and_found_ = 0;
   std::string folder_name_;
   std::set<uint64_t> lost_directories_;
+  std::map<uint64_t, uint64_t> claims_;              // names that are current, by inode
   std::set<std::pair<uint64_t, uint64_t>> cookies_;  // in use; filled when the first name is made
 };
 
