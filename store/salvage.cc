@@ -359,7 +359,7 @@ bool is_newer(const InJournal& journal, const Catalog& catalog) {
 }
 
 /// Copies the journal, and reads what it will bring. `state` gets its position where that is not known: when there is
-/// no state record, or only one that was found in the raw bytes, which may be that of an earlier commit.
+/// no state record, or only one that had to be searched for, which may be that of an earlier commit.
 Result<InJournal> copy_journal(const std::string& from, const std::string& to, const Catalog& catalog,
                                bool position_known, State& state, SalvageReport& report) {
   InJournal out;
@@ -477,7 +477,7 @@ Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string
   if (loaded.copies_differ) report.remarks.push_back(loaded.complaint);
 
   Survey survey = TRY(survey_database(from + "/data.mdb", cipher));
-  const bool position_known = survey.state.has_value();
+  const bool position_known = survey.state.has_value() && !survey.roots_searched;
   const std::vector<CarvedBlock> carved = TRY(carve(survey, cipher, progress));
   Catalog catalog(survey, cipher);
   for (const CarvedBlock& block : carved) catalog.finder().add_carved(block.nonce, block.offset);

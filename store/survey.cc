@@ -78,6 +78,7 @@ class Surveyor {
 
   /// The main tree of the newest commit that can be found: it is one leaf, whose nodes are all roots.
   std::optional<Snapshot> find_main() {
+    survey_.roots_searched = true;
     std::optional<Snapshot> best;
     std::pair<bool, uint64_t> best_rank{};
     Bytes scratch;

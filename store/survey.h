@@ -67,6 +67,7 @@ struct Survey {
   size_t page_size = 4096;  // bytes
   std::optional<Snapshot> snapshot;
   std::optional<State> state;
+  bool roots_searched = false;  // the roots of the tables were lost: those found may be of an earlier commit
   std::array<std::vector<StoredValue>, kTableCount + 1> tables;  // by table number, ascending by key
   std::vector<LostRange> lost;
   std::vector<Finding> findings;
