@@ -78,9 +78,12 @@ class Mender {
   }
 
   void drop_names() {
-    // Names that are current come first: those of older copies count as far as an inode still waits for one.
-    std::stable_sort(catalog_.names.begin(), catalog_.names.end(),
-                     [](const CatalogName& a, const CatalogName& b) { return a.stale < b.stale; });
+    // Names that are current come first: those of older copies, the newest before the others, count as far as an inode
+    // still waits for one.
+    std::stable_sort(catalog_.names.begin(), catalog_.names.end(), [](const CatalogName& a, const CatalogName& b) {
+      if (a.stale != b.stale) return b.stale;
+      return a.stale && a.dirent.location_stamp.hlc > b.dirent.location_stamp.hlc;
+    });
     catalog_.count_names();
     for (uint64_t ino : lost_directories_)
       out_.lost.push_back({.part = Part::record,
