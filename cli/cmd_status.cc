@@ -37,13 +37,27 @@ Result<json> describe(const World& world, const Target& target) {
     return out;
   }
   for (const char* member : {"pid", "version", "mounted_at", "entries", "content_bytes", "store_bytes", "pending_bytes", "secrets_locked",
-                             "idle_timeout_s"}) {
+                             "idle_timeout_s", "damaged", "damaged_complete", "damaged_entries"}) {
     if (live->contains(member)) out[member] = (*live)[member];
   }
   return out;
 }
 
 std::string bytes_of(const json& status, const char* member) { return format_bytes(status.value(member, uint64_t{0})); }
+
+std::string damage_of(World& world, const json& status) {
+  const auto count = status["damaged"].get<uint64_t>();
+  std::string text = status.value("damaged_complete", true) ? "" : "at least ";
+  text += std::to_string(count) + (count == 1 ? " entry" : " entries");
+  if (const json entries = status.value("damaged_entries", json::array()); !entries.empty()) {
+    const json& first = entries[0];
+    text += std::string(count == 1 ? ", " : ", first ") +
+            (first.contains("path") ? printable(world, first["path"].get<std::string>())
+                                    : "inode " + std::to_string(first.value("ino", uint64_t{0}))) +
+            " (" + first.value("damage", std::string()) + ")";
+  }
+  return text + "; unmount and run tain check";
+}
 
 void print_text(World& world, const json& status) {
   const auto line = [&world](std::string label, const std::string& text) {
@@ -68,6 +82,7 @@ void print_text(World& world, const json& status) {
     line("pending", bytes_of(status, "pending_bytes"));
     line("secrets", status.value("secrets_locked", false) ? "locked in memory" : "may be swapped to disk: the memory lock limit is too low");
   }
+  if (status.contains("damaged")) line("damaged", damage_of(world, status));
   if (status.contains("unreachable")) line("more", "not known: " + status["unreachable"].get<std::string>());
   line("cipher", status["cipher"].get<std::string>() + ", key epoch " + std::to_string(status["key_epoch"].get<uint32_t>()));
   line("password", "Argon2id, " + std::to_string(status["kdf"]["passes"].get<uint32_t>()) + " passes over " +

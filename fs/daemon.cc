@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "fs/control.h"
+#include "fs/damage_report.h"
 #include "fs/idle.h"
 #include "fs/logind.h"
 #include "fs/mountpoint.h"
@@ -77,10 +78,10 @@ class SignalWatch {
   std::thread thread_;
 };
 
-json describe(const store::Vault& vault, const Session& session, const DaemonOptions& options, int64_t mounted_at_s) {
+json describe(store::Vault& vault, const Session& session, const DaemonOptions& options, int64_t mounted_at_s) {
   const store::VaultInfo& info = vault.info();
   const store::VaultStats stats = vault.stats();
-  return {{"ok", true},
+  json out = {{"ok", true},
           {"pid", ::getpid()},
           {"supervisor", options.supervisor},
           {"version", options.version},
@@ -97,6 +98,8 @@ json describe(const store::Vault& vault, const Session& session, const DaemonOpt
           {"store_bytes", stats.store_bytes},
           {"pending_bytes", stats.pending_bytes},
           {"secrets_locked", Secret::all_locked()}};
+  out.update(describe_damage(vault));
+  return out;
 }
 
 json counters(const store::Vault& vault) {

@@ -324,13 +324,18 @@ Result<Bytes> Filesystem::translated_acl(ByteView value) const {
 
 Result<Bytes> Filesystem::get_xattr(Ino ino, const std::string& name) {
   TRY(check_xattr_name(name));
+  if (name == store::kDamagedXattr) {
+    // Found now; what salvage wrote there is about the vault that this one was made from.
+    if (const auto damage = vault_.damage().describe(ino)) return Bytes(damage->begin(), damage->end());
+  }
   Bytes value = TRY(tree_.get_xattr(ino, name));
   if (!options_.owners.change_places() || !store::is_acl_name(name)) return value;
   return translated_acl(value);
 }
 
 Result<std::string> Filesystem::list_xattrs(Ino ino, const Caller& caller) {
-  const store::Xattrs xattrs = TRY(tree_.list_xattrs(ino));
+  store::Xattrs xattrs = TRY(tree_.list_xattrs(ino));
+  if (vault_.damage().describe(ino)) xattrs.try_emplace(store::kDamagedXattr);
   std::string names;
   for (const auto& [name, value] : xattrs) {
     if (caller.uid != 0 && name.starts_with("trusted.")) continue;
@@ -350,6 +355,7 @@ Result<> Filesystem::set_xattr(Ino ino, const std::string& name, ByteView value,
     if (!options_.owners.change_places()) return tree_.set_acl(ino, kind, value, keeps);
     return tree_.set_acl(ino, kind, TRY(translated_acl(value)), keeps);
   }
+  if (name == store::kDamagedXattr) return Error(Code::not_permitted, "only tain says what is damaged");
   if (value.size() > store::kXattrValueMax) return Error(Code::too_big, "attribute value longer than 64 KiB");
   switch (flags) {
     case 0: return tree_.set_xattr(ino, name, value, store::XattrMode::any);

@@ -71,6 +71,16 @@ Result<> read_committed(Database& database, const ReadTxn& txn, const ContentRec
   return {};
 }
 
+/// After a change that needed bytes which cannot be read. The caller has the lock.
+void note_damage(WorkingSet& set, Ino ino, const std::vector<BlockChange>& edges) {
+  const auto inode = set.find(ino);
+  const auto txn = ReadTxn::begin(set.database().env());
+  if (!inode.ok() || !txn.ok()) return;
+  for (const BlockChange& edge : edges)
+    if (WorkingSet::committed_visible(**inode, edge.index))
+      find_damage(set.database(), *txn, ino, (*inode)->record.content, edge.index, 0, kBlockSize, set.damage());
+}
+
 void clear_privileges(Inode& record) {
   record.mode &= ~static_cast<uint32_t>(S_ISUID);
   if ((record.mode & S_IXGRP) != 0) record.mode &= ~static_cast<uint32_t>(S_ISGID);
@@ -124,6 +134,10 @@ Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out, Access acce
       if (!read.ok()) break;
     }
     if (read.ok()) return count;
+    if (read.is(Code::corrupt)) {
+      for (const Job& job : jobs)
+        find_damage(set_.database(), txn, ino, content, job.slice.index, job.slice.begin, job.slice.end, set_.damage());
+    }
     if (!read.is(Code::not_found)) return std::move(read).error();
     auto lock = set_.lock();
     set_.wait_for_commit(lock);
@@ -141,7 +155,9 @@ Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges priv
 
   Bases bases;
   const auto edges = edge_changes(offset, data.size(), BlockChange::Kind::write);
-  CachedInode* inode = TRY(load_bases(set_, lock, ino, edges, bases));
+  auto loaded = load_bases(set_, lock, ino, edges, bases);
+  if (loaded.is(Code::corrupt)) note_damage(set_, ino, edges);
+  CachedInode* inode = TRY(std::move(loaded));
 
   set_.touch(*inode, true);
   inode->record.mtime = inode->record.ctime = set_.now();
@@ -156,6 +172,7 @@ Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges priv
   }
   inode->record.content.size = std::max(inode->record.content.size, end);
   if (mode_after != nullptr) *mode_after = inode->record.mode;
+  set_.damage().overwritten(ino, offset, end);
   return {};
 }
 
@@ -219,6 +236,7 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
         if (WorkingSet::committed_visible(*inode, index)) set_.punch_block(*inode, index);
     }
     if (extend) inode->record.content.size = std::max(inode->record.content.size, end);
+    set_.damage().overwritten(ino, offset, end);
     return {};
   }
   return still_missing(ino);

@@ -137,8 +137,13 @@ Result<Database::Dirents> Database::load_dirents(const ReadTxn& txn, Ino directo
     out.last = Cookie{load_be64(found->key.data() + 8)};
     auto dirent = open_dirent(*found);
     // One damaged name must not take the rest of its folder along.
-    if (dirent.is(Code::corrupt) || dirent.is(Code::format_too_new)) ++out.damaged;
-    else out.entries.push_back(TRY(std::move(dirent)));
+    if (dirent.is(Code::corrupt) || dirent.is(Code::format_too_new)) {
+      ++out.damaged;
+      static_cast<void>(cipher_.open_record(Table::dirents, found->key, found->value, &out.damage).ok());
+      if (out.damage == Damage::none) out.damage = Damage::rot;
+    } else {
+      out.entries.push_back(TRY(std::move(dirent)));
+    }
   }
   return out;
 }
@@ -166,10 +171,18 @@ Result<std::shared_ptr<const RefList>> Database::read_node(const ReadTxn& txn, c
 }
 
 Result<> Database::read_block(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref, size_t first_cell,
-                              ByteSpan out) {
+                              ByteSpan out, Damage* damage) {
+  if (damage != nullptr) *damage = Damage::none;
   auto value = TRY(txn.get(Table::blocks, block_key(ref.id)));
   if (!value.has_value()) return Error(Code::not_found, "block is not in the database");
-  return cipher_.open_cells(place, ref, Kind::data_block, *value, first_cell, out);
+  return cipher_.open_cells(place, ref, Kind::data_block, *value, first_cell, out, damage);
+}
+
+Damage Database::diagnose(const ReadTxn& txn, Table table, ByteView key) {
+  Damage damage = Damage::none;
+  auto value = txn.get(table, key);
+  if (value.ok() && value->has_value()) static_cast<void>(cipher_.open_record(table, key, **value, &damage).ok());
+  return damage == Damage::none ? Damage::rot : damage;  // not even found: the page is damaged
 }
 
 Result<Batch> Batch::begin(Database& database, const State& state) {

@@ -65,6 +65,7 @@ class Database {
     Cookie last{};         // of the last record read
     bool complete = true;  // no more records up to `to`
     uint64_t damaged = 0;  // places in the range where a name may be that cannot be read
+    Damage damage = Damage::rot;  // what the last of them suffered
   };
   /// Entries of `directory` with cookies in [from, to], in cookie order, of at most `limit` records.
   Result<Dirents> load_dirents(const ReadTxn& txn, Ino directory, Cookie from, Cookie to, size_t limit);
@@ -72,8 +73,11 @@ class Database {
   /// Errors: not_found when the block is not (any more) in the database.
   Result<std::shared_ptr<const RefList>> read_node(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref);
   /// Decrypts the block's bytes from `first_cell` on into `out`, which ends with a cell or with the block.
-  Result<> read_block(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref, size_t first_cell,
-                      ByteSpan out);
+  /// `*damage`, when given, is always set; it costs the checksum of the whole block.
+  Result<> read_block(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref, size_t first_cell, ByteSpan out,
+                      Damage* damage = nullptr);
+  /// What a record suffered that could not be read.
+  Damage diagnose(const ReadTxn& txn, Table table, ByteView key);
 
  private:
   Result<Dirent> open_dirent(const Cursor::Item& item);

@@ -167,11 +167,12 @@ Result<CachedInode*> set_size(WorkingSet& set, SetLock& lock, Ino ino, uint64_t 
   const size_t keep = size % kBlockSize;  // bytes of the last block that stay
   const BlockChange cut{.kind = BlockChange::Kind::cut, .index = size / kBlockSize, .begin = keep, .end = kBlockSize};
   Bases bases;
-  CachedInode* inode = TRY(load_bases(set, lock, ino, {&cut, 1}, bases));
+  // A cut between two blocks needs nothing of either, so a damaged one is not in its way.
+  CachedInode* inode = TRY(load_bases(set, lock, ino, {&cut, keep != 0 ? size_t{1} : size_t{0}}, bases));
   set.touch(*inode, true);
   inode->record.mtime = inode->record.ctime = set.now();
   if (size < inode->record.content.size) {
-    if (keep < present_length(*inode, cut.index, bases) && keep != 0) {
+    if (keep != 0 && keep < present_length(*inode, cut.index, bases)) {
       auto [block, size_before, length] = open_block(set, *inode, cut, bases);
       block.data->cut(keep);
       set.block_changed(block, cells_touching(keep, kBlockSize), size_before);
@@ -179,6 +180,7 @@ Result<CachedInode*> set_size(WorkingSet& set, SetLock& lock, Ino ino, uint64_t 
     set.drop_blocks_from(*inode, keep != 0 ? cut.index + 1 : cut.index);
   }
   inode->record.content.size = size;
+  set.damage().overwritten(ino, size, kFileSizeMax);
   return inode;
 }
 

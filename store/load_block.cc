@@ -68,6 +68,32 @@ Result<> read_block_cells(Database& database, const ReadTxn& txn, const ContentI
   return {};
 }
 
+void find_damage(Database& database, const ReadTxn& txn, Ino ino, const ContentRecord& content, uint64_t index,
+                 size_t begin, size_t end, DamageLog& log) {
+  const uint64_t start = index * kBlockSize;
+  if (start >= content.size) return;
+  end = static_cast<size_t>(std::min<uint64_t>(end, content.size - start));
+  TxnNodeReader nodes(database, txn);
+  auto ref = find_block(content, index, nodes);
+  if (ref.is(Code::corrupt)) log.add_content(ino, Damage::rot, start + begin / kCellSize * kCellSize, start + end);
+  if (!ref.ok() || !ref->has_value()) return;
+  const BlockRef& block = **ref;
+  if (block.patches.empty() && database.cache().data(block.id) != nullptr) return;
+  std::array<uint8_t, kCellSize> scratch;
+  for (size_t cell = begin / kCellSize; cell * kCellSize < end; ++cell) {
+    const CellPlace found = find_cell(block, cell);
+    if (found.length == 0) continue;
+    const BlockRef stored = found.patch != nullptr ? stored_ref(*found.patch) : block;
+    const BlockPlace place{.content = content.id, .id = stored.id, .level = 0, .index = index};
+    Damage damage = Damage::none;
+    const auto read =
+        database.read_block(txn, place, stored, found.position, ByteSpan(scratch).first(found.length), &damage);
+    if (!read.is(Code::corrupt)) continue;
+    log.add_content(ino, damage == Damage::none ? Damage::rot : damage, start + cell * kCellSize,
+                    start + std::min((cell + 1) * kCellSize, end));
+  }
+}
+
 size_t block_length(const BlockRef& ref) {
   size_t length = ref.length;
   for (const Patch& patch : ref.patches) {

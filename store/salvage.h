@@ -10,11 +10,11 @@
 
 #include "base/secret.h"
 #include "store/check.h"
+#include "store/damage_log.h"
 #include "store/mend.h"
 
 namespace tain::store {
 
-inline constexpr char kDamagedXattr[] = "user.tain.damaged";    // byte ranges of a file that read as zeros
 inline constexpr char kSalvageReport[] = "SALVAGE-REPORT.txt";  // in the new vault's root
 
 struct SalvageReport {

@@ -359,6 +359,8 @@ uint64_t Vault::room_bytes() const {
   return impl_->set->room_of(free);
 }
 
+const DamageLog& Vault::damage() const { return impl_->set->damage(); }
+
 VaultStats Vault::stats() const {
   std::lock_guard lock(impl_->set->mutex());
   const State state = impl_->committer->state();

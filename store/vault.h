@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "store/cipher.h"
+#include "store/damage_log.h"
 #include "store/kdf.h"
 #include "store/types.h"
 #include "store/vault_lock.h"
@@ -107,6 +108,8 @@ class Vault {
   /// Commits everything and stops the committer. After an error the vault is still open.
   Result<> close();
   VaultStats stats() const;
+  /// What turned out to be damaged since the vault was opened. Threads: any.
+  const DamageLog& damage() const;
   /// Bytes that can still be written before the disk is full. Threads: any.
   uint64_t room_bytes() const;
 

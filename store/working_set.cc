@@ -73,7 +73,9 @@ Result<CachedInode*> WorkingSet::find(Ino ino) {
     return &cached;
   }
   ReadTxn txn = TRY(ReadTxn::begin(database_.env()));
-  auto loaded = TRY(database_.load_inode(txn, ino));
+  auto stored = database_.load_inode(txn, ino);
+  if (stored.is(Code::corrupt)) damage_.add_record(ino, database_.diagnose(txn, Table::inodes, ino_key(ino)));
+  auto loaded = TRY(std::move(stored));
   if (!loaded.has_value()) return Error(Code::not_found, "inode " + std::to_string(raw(ino)) + " does not exist");
   auto cached = std::make_unique<CachedInode>();
   cached->record = std::move(*loaded);
@@ -164,7 +166,10 @@ Result<Xattrs*> WorkingSet::xattrs(CachedInode& inode) {
     Xattrs loaded;
     if ((inode.record.flags & kInodeHasXattrs) != 0 && inode.in_database) {
       ReadTxn txn = TRY(ReadTxn::begin(database_.env()));
-      loaded = TRY(database_.load_xattrs(txn, inode.record.ino));
+      auto stored = database_.load_xattrs(txn, inode.record.ino);
+      if (stored.is(Code::corrupt))
+        damage_.add_record(inode.record.ino, database_.diagnose(txn, Table::xattrs, ino_key(inode.record.ino)));
+      loaded = TRY(std::move(stored));
     }
     inode.xattrs = std::move(loaded);
   }
@@ -172,6 +177,7 @@ Result<Xattrs*> WorkingSet::xattrs(CachedInode& inode) {
 }
 
 void WorkingSet::remove(CachedInode& inode) {
+  damage_.removed(inode.record.ino);
   for (const auto& [index, block] : inode.blocks) account_dropped(block);
   inode.blocks.clear();
   account_dropped_nodes(inode);
@@ -243,7 +249,10 @@ Result<std::optional<Dirent>> WorkingSet::find_name(Ino directory, std::string_v
     return std::optional<Dirent>(std::move(dirent));
   }
   // Its hash is that of a name that cannot be read: it may be this very one.
-  if (stored.damaged > 0) return Error(Code::corrupt, "a name in directory " + std::to_string(raw(directory)) + " is damaged");
+  if (stored.damaged > 0) {
+    damage_.add_names(directory, stored.damage);
+    return Error(Code::corrupt, "a name in directory " + std::to_string(raw(directory)) + " is damaged");
+  }
   return std::optional<Dirent>();
 }
 
@@ -312,6 +321,7 @@ Result<WorkingSet::Listing> WorkingSet::list(Ino directory, Cookie after, size_t
     stored = std::move(loaded.entries);
     if (loaded.damaged > 0) {
       damaged_directories_.insert(raw(directory));
+      damage_.add_names(directory, loaded.damage);
       out.damaged = true;
     }
     if (!loaded.complete) {

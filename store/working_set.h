@@ -34,6 +34,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "store/cells.h"
+#include "store/damage_log.h"
 #include "store/database.h"
 #include "store/space.h"
 #include "store/types.h"
@@ -138,6 +139,8 @@ class WorkingSet {
   /// every CachedInode* stays valid until the lock is released.
   std::unique_lock<std::mutex> lock();
   Database& database() { return database_; }
+  /// What reads have found damaged. Needs no lock.
+  DamageLog& damage() { return damage_; }
   Time now() const;
 
   // --- inodes -------------------------------------------------------------------------------------
@@ -280,6 +283,7 @@ class WorkingSet {
 
   std::mutex mutex_;
   Database& database_;
+  DamageLog damage_;
   Clock& clock_;
   const Limits limits_;
   const uint64_t writer_;
