@@ -24,7 +24,8 @@ std::map<uint64_t, std::string> find_paths(store::Tree& tree, std::map<uint64_t,
   if (wanted.erase(raw(kRootIno)) != 0) found.emplace(raw(kRootIno), "/");
   size_t names = 0;
   while (!directories.empty() && !wanted.empty() && names < kNamesMax) {
-    const auto [directory, path] = std::move(directories.front());
+    const Ino directory = directories.front().first;
+    const std::string path = std::move(directories.front().second);
     directories.pop_front();
     // A directory that cannot be listed to its end still yields what can be read.
     static_cast<void>(tree.list(directory, Cookie{0},
