@@ -205,8 +205,9 @@ void DamageScene::find_owners(Stand& stand) const {
     for (auto it = first; it != last; ++it) own(extent, it->second);
   };
   for (const StoredValue& value : survey.values(Table::xattrs)) own_all(value.extent, value.key.first);
-  for (const auto& [ino, entry] : catalog.inodes) {
-    own_all(entry.extent, ino);
+  for (const auto& item : catalog.inodes) {
+    const uint64_t ino = item.first;
+    own_all(item.second.extent, ino);
     const Inode inode = catalog.load_inode(ino).value();
     std::vector<FoundBlock> blocks;
     check_file(catalog.finder(), inode, &blocks);
