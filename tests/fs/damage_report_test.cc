@@ -17,7 +17,7 @@
 namespace tain::fs {
 namespace {
 
-constexpr Caller kRoot{0, 0};
+const Caller kRoot{};
 constexpr size_t kSize = size_t{4} << 20;  // bytes: nearly all of the database
 constexpr size_t kCell = 4096;
 
@@ -96,7 +96,7 @@ TEST_F(DamageReportTest, TheAttributeAndStatusNameTheRange) {
 }
 
 TEST_F(DamageReportTest, TheAttributeCannotBeSet) {
-  EXPECT_TRUE(filesystem_->set_xattr(file_, store::kDamagedXattr, as_bytes("no"), 0).is(Code::not_permitted));
+  EXPECT_TRUE(filesystem_->set_xattr(file_, store::kDamagedXattr, as_bytes("no"), 0, kRoot).is(Code::not_permitted));
 }
 
 TEST_F(DamageReportTest, WritingTheFileAnewClearsIt) {
