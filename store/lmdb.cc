@@ -97,16 +97,17 @@ Result<> check_before_open(const std::string& path) {
   TRY(read_exactly(fd.get(), second, parsed->page_size));
   auto newest = newest_meta(parsed, parse_meta(second, 1));
   if (!newest.ok()) return keep(std::move(newest).error());
-  const uint64_t needed = (newest->last_page + 1) * newest->page_size;
-  if (size < needed)
-    return keep(Error(Code::corrupt,
-                      "the file was truncated: " + std::to_string(size) + " of " + std::to_string(needed) + " bytes"));
   const PageSource source = PageSource::of_file(fd.get(), newest->page_size);
   if (newest->transaction == 0) return {};  // LMDB's first pages only; the tables will be missing
+  auto free_list = read_free_list(source, newest->free_list, newest->last_page);
+  const uint64_t present = size / newest->page_size;
+  if (present <= newest->last_page &&
+      !(free_list.ok() && only_free_pages_missing(*free_list, present, newest->last_page)))
+    return keep(Error(Code::corrupt, "the file was truncated: " + std::to_string(size) + " of " +
+                                         std::to_string((newest->last_page + 1) * newest->page_size) + " bytes"));
+  if (!free_list.ok()) return keep(std::move(free_list).error());
   auto snapshot = read_snapshot(source, *newest);
   if (!snapshot.ok()) return keep(std::move(snapshot).error());
-  auto free_list = read_free_list(source, newest->free_list, newest->last_page);
-  if (!free_list.ok()) return keep(std::move(free_list).error());
   return {};
 }
 
@@ -158,6 +159,16 @@ Result<> Env::map_file() {
   map_ = static_cast<const uint8_t*>(map);
   map_size_ = info.me_mapsize;
   pages_ = PageSource::mapped(map_, stat.ms_psize);
+  return cover_pages();
+}
+
+Result<> Env::cover_pages() {
+  mdb_filehandle_t fd = -1;
+  mdb_env_get_fd(env_, &fd);
+  struct stat st {};
+  const auto needed = static_cast<off_t>(used_bytes());
+  if (::fstat(fd, &st) != 0 || (st.st_size < needed && ::ftruncate(fd, needed) != 0))
+    return errno_error(errno, "extend the database");
   return {};
 }
 
@@ -388,7 +399,11 @@ Result<> WriteTxn::commit() && {
   MDB_txn* txn = std::exchange(txn_, nullptr);
   env_->committing_.store(mdb_txn_id(txn));  // see read_state()
   const int rc = mdb_txn_commit(txn);
-  if (rc == 0) return {};
+  if (rc == 0) {
+    // The commit stands whatever comes of this.
+    static_cast<void>(env_->cover_pages().ok());
+    return {};
+  }
   struct statvfs disk {};
   if (rc == EIO && ::statvfs(env_->path_.c_str(), &disk) == 0 && uint64_t{disk.f_bavail} * disk.f_frsize < kNearlyFull)
     return lmdb_error(ENOSPC, "commit");

@@ -58,6 +58,10 @@ class Env {
   Env() = default;
   uint64_t pages_beyond_end() const;
   Result<> map_file();
+  /// Makes the file reach to its last page, which LMDB leaves out when it is free (only_free_pages_missing): looking at
+  /// a mapped page behind the end of its file ends the process, and a damaged page may refer to any. Not while anybody
+  /// else commits.
+  Result<> cover_pages();
   /// The state that transaction `number` committed, for who has it pinned. Errors: busy (its meta page is being written
   /// over: pin a newer one), corrupt.
   Result<std::shared_ptr<const Snapshot>> snapshot(uint64_t number);

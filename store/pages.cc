@@ -424,11 +424,35 @@ Result<ByteView> TreeWalk::value(Bytes& scratch) const {
 
 namespace {
 
-/// The page numbers of one item of the free list, after their count. Errors: corrupt.
-Result<ByteView> free_pages(ByteView item) {
+/// The page numbers of one item of the free list, after their count, and how many pages the item lies on.
+struct ListItem {
+  ByteView numbers;
+  uint64_t own_pages = 0;
+};
+
+/// The item that `walk` is at. LMDB sets pages of zeros aside for it before it knows what will be left to list, and
+/// those that it did not need then stay with it: the header counts more pages than the item takes.
+Result<ListItem> list_item(const PageSource& source, const TreeWalk& walk, uint64_t last_page, Bytes& scratch) {
+  const TreePage::Node& node = walk.node();
+  ListItem out;
+  ByteView item = node.data;
+  if (node.page != kNoPage) {
+    const uint64_t needed = overflow_pages(node.size, source.page_size());
+    const ByteView head = TRY(source.read(node.page, 1, last_page, scratch));
+    const uint8_t* p = head.data();
+    out.own_pages = load32(p + 12);
+    if (load64(p) != node.page || load16(p + 10) != kOverflow || out.own_pages < needed)
+      return bad_page(node.page, "is not the value that its leaf says");
+    const ByteView pages = TRY(source.read(node.page, out.own_pages, last_page, scratch));
+    const ByteView spare = pages.subspan(needed * source.page_size());
+    if (std::any_of(spare.begin(), spare.end(), [](uint8_t byte) { return byte != 0; }))
+      return bad_page(node.page, "says that it has pages that are not its own");
+    item = pages.subspan(kPageHeaderSize, node.size);
+  }
   const uint64_t count = item.size() < 8 ? kListMax + 1 : load64(item.data());
   if (count > kListMax || item.size() - 8 < count * 8) return Error(Code::corrupt, "the list of free pages is damaged");
-  return item.subspan(8, count * 8);
+  out.numbers = item.subspan(8, count * 8);
+  return out;
 }
 
 Result<> check_free_pages(ByteView pages, uint64_t last_page) {
@@ -453,13 +477,11 @@ Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const Tre
   walk.note_entered(own_pages != nullptr);
   Bytes scratch;
   for (bool more = TRY(walk.seek(kLowestInteger)); more && out.size() < limit; more = TRY(walk.next())) {
-    const ByteView item = TRY(walk.value(scratch));
-    const ByteView pages = TRY(free_pages(item));
-    TRY(check_free_pages(pages, last_page));
-    if (own_pages != nullptr && walk.node().page != kNoPage)
-      for (uint64_t i = 0; i < overflow_pages(walk.node().size, source.page_size()); ++i)
-        own_pages->push_back(walk.node().page + i);
-    for (size_t at = 0; at < pages.size(); at += 8) out.push_back(load64(pages.data() + at));
+    const ListItem item = TRY(list_item(source, walk, last_page, scratch));
+    TRY(check_free_pages(item.numbers, last_page));
+    if (own_pages != nullptr)
+      for (uint64_t i = 0; i < item.own_pages; ++i) own_pages->push_back(walk.node().page + i);
+    for (size_t at = 0; at < item.numbers.size(); at += 8) out.push_back(load64(item.numbers.data() + at));
   }
   if (own_pages != nullptr) own_pages->insert(own_pages->end(), walk.entered().begin(), walk.entered().end());
   std::sort(out.begin(), out.end());
@@ -474,12 +496,16 @@ Result<uint64_t> check_free_list(const PageSource& source, const TreeRoot& free_
   TreeWalk walk(source, free_list, last_page, KeyOrder::integer);
   Bytes scratch;
   for (bool more = TRY(walk.seek(kLowestInteger)); more; more = TRY(walk.next())) {
-    const ByteView item = TRY(walk.value(scratch));
-    const ByteView pages = TRY(free_pages(item));
-    if (total < closely) TRY(check_free_pages(pages, last_page));
-    total += pages.size() / 8;
+    const ListItem item = TRY(list_item(source, walk, last_page, scratch));
+    if (total < closely) TRY(check_free_pages(item.numbers, last_page));
+    total += item.numbers.size() / 8;
   }
   return total;
+}
+
+bool only_free_pages_missing(const std::vector<uint64_t>& free_pages, uint64_t present, uint64_t last_page) {
+  const auto first = std::lower_bound(free_pages.begin(), free_pages.end(), present);
+  return present > last_page || static_cast<uint64_t>(free_pages.end() - first) == last_page - present + 1;
 }
 
 }  // namespace tain::store

@@ -191,5 +191,8 @@ Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const Tre
 /// next, up to `closely` of them; of the rest at the structure alone. Errors: corrupt, io.
 Result<uint64_t> check_free_list(const PageSource& source, const TreeRoot& free_list, uint64_t last_page,
                                  uint64_t closely);
+/// Whether a file of `present` pages is as good as one with all up to `last_page`: LMDB counts pages when it hands them
+/// out, and one that it gave up before the commit is listed as free (`free_pages`, ascending) and never written.
+bool only_free_pages_missing(const std::vector<uint64_t>& free_pages, uint64_t present, uint64_t last_page);
 
 }  // namespace tain::store

@@ -40,20 +40,22 @@ class Surveyor {
 
   void read_meta(MetaPage meta) {
     source_ = PageSource::of_file(survey_.fd.get(), meta.page_size);
-    const uint64_t needed = (meta.last_page + 1) * meta.page_size;
-    if (survey_.file_size < needed)
-      complain("the file was truncated: " + std::to_string(survey_.file_size) + " of " + std::to_string(needed) +
-               " bytes");
-    // A damaged number must not cost memory: no more pages than the file has.
-    meta.last_page = std::min(meta.last_page, survey_.file_size / meta.page_size);
+    std::vector<uint64_t> own;
+    auto free_list = read_free_list(source_, meta.free_list, meta.last_page, &own);
+    const uint64_t present = survey_.file_size / meta.page_size;
+    if (present <= meta.last_page) {
+      if (!free_list.ok() || !only_free_pages_missing(*free_list, present, meta.last_page))
+        complain("the file was truncated: " + std::to_string(survey_.file_size) + " of " +
+                 std::to_string((meta.last_page + 1) * meta.page_size) + " bytes");
+      // A damaged number must not cost memory: no more pages than the file has.
+      meta.last_page = present - 1;
+    }
     last_page_ = meta.last_page;
     survey_.used.assign(last_page_ + 1, false);
     auto snapshot = read_snapshot(source_, meta);
     if (!snapshot.ok()) return complain(snapshot.error().message());
     survey_.snapshot = *snapshot;
     mark_main(meta);
-    std::vector<uint64_t> own;
-    auto free_list = read_free_list(source_, meta.free_list, meta.last_page, &own);
     if (free_list.ok())
       survey_.free_pages = std::move(*free_list);
     else

@@ -6,7 +6,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <map>
+#include <random>
+#include <set>
 #include <thread>
 
 #include "base/file.h"
@@ -15,6 +18,8 @@
 
 namespace tain::store {
 namespace {
+
+using Random = std::mt19937_64;
 
 /// A database with records in one table, whose pages the tests damage.
 class PagesTest : public testing::Test {
@@ -339,6 +344,134 @@ TEST_F(PagesTest, ADamagedFreeListIsRefusedAtOpen) {
   overwrite(own.front(), Bytes(kPageSize));
 
   EXPECT_TRUE(Env::open(path(), {.map_size_bytes = uint64_t{1} << 26}).is(Code::corrupt));
+}
+
+/// Many large values come and go, as when files are deleted: the free list has long items, whose length LMDB overstates,
+/// and pages at the end of the file are handed out and given up within one transaction.
+class FreeListTest : public PagesTest {
+ protected:
+  static constexpr uint64_t kMap = uint64_t{1} << 32;
+
+  /// One transaction: as many removals and additions, of up to `pages_max` pages each, and a value of `fleeting_pages`
+  /// that comes and goes: the pages are free then, and were never written.
+  void churn(Env& env, Random& random, uint64_t removals, uint64_t additions, uint64_t pages_max,
+             uint64_t fleeting_pages = 64) {
+    WriteTxn txn = WriteTxn::begin(env).value();
+    for (; removals > 0 && !numbers_.empty(); --removals) {
+      const size_t at = random() % numbers_.size();
+      ASSERT_TRUE(txn.remove(Table::blocks, block_key({1, numbers_[at]})).value());
+      numbers_.erase(numbers_.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    for (; additions > 0; --additions) {
+      numbers_.push_back(++last_);
+      ASSERT_TRUE(txn.put(Table::blocks, block_key({1, last_}), Bytes(1 + random() % (pages_max * kPageSize))).ok());
+    }
+    ASSERT_TRUE(txn.put(Table::blocks, block_key({2, 1}), Bytes(fleeting_pages * kPageSize)).ok());
+    ASSERT_TRUE(txn.remove(Table::blocks, block_key({2, 1})).value());
+    ASSERT_TRUE(std::move(txn).commit().ok());
+  }
+  MetaPage meta() { return newest_meta(parse_meta(page(0), 0), parse_meta(page(1), 1)).value(); }
+
+  std::vector<uint64_t> numbers_;
+  uint64_t last_ = 0;
+};
+
+TEST_F(FreeListTest, IsReadHoweverLmdbLaidItOut) {
+  Random random(1);
+  std::set<uint64_t> spare;
+  auto env = Env::open(path(), {.map_size_bytes = kMap, .create = true}).value();
+  UniqueFd fd(::open(path().c_str(), O_RDONLY));
+  const PageSource source = PageSource::of_file(fd.get(), kPageSize);
+  for (int round = 0; round < 300; ++round) {
+    SCOPED_TRACE(round);
+    const bool shrink = round % 7 == 6;
+    churn(*env, random, shrink ? 500 : random() % 40, random() % 120, round % 3 == 0 ? 20 : 3, round % 100 < 4 ? 30'000 : 64);
+    if (HasFatalFailure()) return;
+
+    const MetaPage now = meta();
+    std::vector<uint64_t> own;
+    auto listed = read_free_list(source, now.free_list, now.last_page, &own);
+    ASSERT_TRUE(listed.ok()) << listed.error().message();
+    EXPECT_GE(std::filesystem::file_size(path()), (now.last_page + 1) * kPageSize);
+    TreeWalk walk(source, now.free_list, now.last_page, KeyOrder::integer);
+    Bytes scratch;
+    const std::array<uint8_t, 8> lowest{};
+    for (bool more = walk.seek(lowest).value(); more; more = walk.next().value())
+      if (!walk.value(scratch).ok()) spare.insert(walk.node().page);
+    // Every page is one of the free ones, of the list, or of a tree; and none is two of them.
+    std::vector<bool> seen(now.last_page + 1);
+    const auto mark = [&](uint64_t number) {
+      EXPECT_FALSE(seen.at(number)) << number;
+      seen[number] = true;
+    };
+    for (uint64_t number : *listed) mark(number);
+    for (uint64_t number : own) mark(number);
+    ReadTxn txn = ReadTxn::begin(*env).value();
+    TreeWalk blocks(source, txn.snapshot().root(Table::blocks), now.last_page);
+    blocks.note_entered(true);
+    for (bool more = blocks.seek({lowest.data(), 1}).value(); more; more = blocks.next().value()) {
+      if (blocks.node().page == kNoPage) continue;
+      for (uint64_t i = 0; i < overflow_pages(blocks.node().size, kPageSize); ++i) mark(blocks.node().page + i);
+    }
+    for (uint64_t number : blocks.entered()) mark(number);
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), false), 3) << "two meta pages, and the main tree's";
+  }
+  EXPECT_FALSE(spare.empty()) << "LMDB never did what this test is about";
+
+  env.reset();
+  EXPECT_TRUE(Env::open(path(), {.map_size_bytes = kMap}).ok());
+}
+
+TEST_F(FreeListTest, PagesThatAreNotItsOwnAreRefused) {
+  Random random(2);
+  auto env = Env::open(path(), {.map_size_bytes = kMap, .create = true}).value();
+  churn(*env, random, 0, 900, 16);
+  churn(*env, random, 800, 0, 1);
+  churn(*env, random, 0, 1, 1);
+  const MetaPage now = meta();
+  UniqueFd fd(::open(path().c_str(), O_RDONLY));
+  TreeWalk walk(PageSource::of_file(fd.get(), kPageSize), now.free_list, now.last_page, KeyOrder::integer);
+  uint64_t number = kNoPage, pages = 0;
+  const std::array<uint8_t, 8> lowest{};
+  for (bool more = walk.seek(lowest).value(); more; more = walk.next().value()) {
+    if (walk.node().page == kNoPage) continue;
+    number = walk.node().page;
+    pages = overflow_pages(walk.node().size, kPageSize);
+  }
+  ASSERT_NE(number, kNoPage);
+  Bytes head = page(number);
+  overwrite(number + pages, Bytes(kPageSize, 1));
+  head[12] = static_cast<uint8_t>(pages + 1);
+  overwrite(number, head);
+  EXPECT_TRUE(WriteTxn::begin(*env).is(Code::corrupt)) << "LMDB would free a page that holds something";
+  overwrite(number + pages, Bytes(kPageSize));
+  EXPECT_TRUE(WriteTxn::begin(*env).ok()) << "as LMDB leaves pages that it set aside for nothing";
+}
+
+TEST_F(FreeListTest, AFileThatLacksOnlyFreePagesAtItsEndIsWhole) {
+  Random random(3);
+  {
+    auto env = Env::open(path(), {.map_size_bytes = kMap, .create = true}).value();
+    churn(*env, random, 0, 100, 8);
+    churn(*env, random, 1, 0, 1);
+    churn(*env, random, 0, 1, 1);
+  }
+  const MetaPage now = meta();
+  UniqueFd fd(::open(path().c_str(), O_RDONLY));
+  const auto free = read_free_list(PageSource::of_file(fd.get(), kPageSize), now.free_list, now.last_page).value();
+  uint64_t last_used = now.last_page;
+  while (std::binary_search(free.begin(), free.end(), last_used)) --last_used;
+  ASSERT_LT(last_used, now.last_page) << "the value that came and went lay at the end";
+
+  std::filesystem::resize_file(path(), (last_used + 1) * kPageSize);
+  {
+    auto env = Env::open(path(), {.map_size_bytes = kMap});
+    ASSERT_TRUE(env.ok()) << env.error().message();
+    EXPECT_EQ(std::filesystem::file_size(path()), (now.last_page + 1) * kPageSize) << "what is mapped is there";
+    churn(**env, random, 1, 20, 8);
+  }
+  std::filesystem::resize_file(path(), last_used * kPageSize);
+  EXPECT_TRUE(Env::open(path(), {.map_size_bytes = kMap}).is(Code::corrupt));
 }
 
 }  // namespace
