@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <system_error>
 #include <unordered_map>
 
 #include "base/check.h"
@@ -23,7 +24,11 @@ void parallel(size_t count, uint64_t bytes, const std::function<void(size_t)>& w
   std::vector<std::thread> helpers;
   if (bytes >= kParallelMinBytes) {
     const unsigned threads = std::min(std::max(std::thread::hardware_concurrency(), 1u), kSealThreadsMax);
-    for (unsigned i = 1; i < threads; ++i) helpers.emplace_back(loop);
+    try {
+      for (unsigned i = 1; i < threads; ++i) helpers.emplace_back(loop);
+    } catch (const std::system_error&) {
+      // The process has threads enough already; this one does the rest.
+    }
   }
   loop();
   for (std::thread& helper : helpers) helper.join();
@@ -177,14 +182,18 @@ Result<> Committer::commit() {
     written = write(frozen, position, BlockOrder::longest_first, maps);
   }
 
-  std::lock_guard no_frame(journal_mutex_);
-  std::lock_guard lock(set_.mutex());
   if (!written.ok()) {
-    set_.thaw(std::move(frozen));
     Result<> failed = std::move(written).error();
+    report(failed);
+    std::lock_guard no_frame(journal_mutex_);
+    std::lock_guard lock(set_.mutex());
+    set_.thaw(std::move(frozen));
     set_.commit_ended(failed);
     return failed;
   }
+  report({});
+  std::lock_guard no_frame(journal_mutex_);
+  std::lock_guard lock(set_.mutex());
   {
     std::lock_guard state_lock(state_mutex_);
     state_ = std::move(*written);
@@ -193,6 +202,12 @@ Result<> Committer::commit() {
   if (journal_.position() == position) journal_.restart();  // no frame since: all of them are in the database
   set_.commit_ended({});
   return {};
+}
+
+void Committer::report(const Result<>& committed) {
+  // The committer tries again every second; nobody reads the same line that often.
+  if (!committed.ok() && failed_ && committed.error().message() != reported_) failed_(committed.error());
+  reported_ = committed.ok() ? std::string() : committed.error().message();
 }
 
 /// On a full disk: what the last commit freed is not used by LMDB before the commit after the next, because the last

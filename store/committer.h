@@ -7,7 +7,9 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "base/result.h"
@@ -19,8 +21,11 @@ namespace tain::store {
 /// Threads: commit() and fsync() from any; start() and stop() from the owner.
 class Committer {
  public:
-  Committer(WorkingSet& set, Journal& journal, Suite suite, const State& state)
-      : set_(set), journal_(journal), suite_(suite), state_(state) {}
+  /// `failed` is told why a commit failed, once for each reason until one succeeds. May be empty. Called from any thread
+  /// that commits, without the working set's mutex.
+  Committer(WorkingSet& set, Journal& journal, Suite suite, const State& state,
+            std::function<void(const Error&)> failed)
+      : set_(set), journal_(journal), suite_(suite), failed_(std::move(failed)), state_(state) {}
   ~Committer() { stop(); }
 
   /// Commits in the background, about a second after a change and when much is pending.
@@ -51,6 +56,7 @@ class Committer {
   Result<std::vector<BlockJob>> plan_blocks(const Frozen& frozen);
   Result<> free_pages();
   bool write_frame(Tick target);
+  void report(const Result<>& committed);
   /// On a full disk the longest values come first: there are fewest rows of free pages for them (SpaceNeed::fits).
   enum class BlockOrder { as_written, longest_first };
   Result<State> write(const Frozen& frozen, const JournalPosition& position, BlockOrder block_order,
@@ -60,6 +66,8 @@ class Committer {
   WorkingSet& set_;
   Journal& journal_;
   const Suite suite_;
+  const std::function<void(const Error&)> failed_;
+  std::string reported_;  // the last reason; guarded by commit_mutex_
 
   std::mutex commit_mutex_;   // first
   std::mutex journal_mutex_;  // second; then set_.mutex()

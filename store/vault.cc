@@ -160,17 +160,14 @@ struct Vault::Impl {
     if (options.foresee_full_disk) set->set_space_probe([this] { return env->free_space(); });
     tree = std::make_unique<Tree>(*set);
     content = std::make_unique<Content>(*set);
-    committer = std::make_unique<Committer>(*set, *journal, suite, state);
+    committer = std::make_unique<Committer>(*set, *journal, suite, state, [this](const Error& error) {
+      warn("changes wait in memory and in the journal, because they could not be written to the database: " +
+           error.message());
+    });
     TRY(replay(state));
     if (options.read_only) return {};
-    auto committed = committer->commit();
-    if (committed.is(Code::no_space)) {
-      // What was replayed is in the journal still; deleting something makes room.
-      warn("the disk is full: the last changes wait in memory and in the journal until there is room");
-    } else {
-      TRY(std::move(committed));
-      reap_orphans();
-    }
+    // Where it fails, what was replayed is in the journal still, and can be read: the committer told why.
+    if (committer->commit().ok()) reap_orphans();
     if (options.committer_thread) committer->start();
     return {};
   }
@@ -218,16 +215,14 @@ struct Vault::Impl {
     if (closed) return {};
     if (!options.read_only) {
       auto committed = committer->commit();
-      if (committed.is(Code::no_space) || committed.is(Code::io)) {
-        // The journal has space of its own, and the next mount replays it.
+      if (!committed.ok()) {
+        // The journal has space of its own, whatever is wrong with the database, and the next mount replays it.
         if (!committer->keep_in_journal()) return committed;
-        warn("the last changes wait in the journal for the next mount, because they could not be written to the database: " +
-             committed.error().message());
+        warn("the last changes wait in the journal for the next mount");
         committer->stop();
         closed = true;
         return {};
       }
-      TRY(std::move(committed));
       {
         auto guard = set->lock();
         set->keep_accesses();

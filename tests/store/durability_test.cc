@@ -505,5 +505,27 @@ TEST(FullStoreTest, WritersLearnOfItInsteadOfWaitingForEver) {
   EXPECT_TRUE(temp.vault().sync().ok());
 }
 
+TEST(CommitReports, EachReasonOfAFailureOnce) {
+  std::vector<std::string> warnings;
+  OpenOptions options{.committer_thread = false};
+  options.warn = [&](const std::string& message) { warnings.push_back(message); };
+  TempVault temp(options);
+  temp.write(temp.make_file(kRootIno, "a"), 0, "one");
+  const auto fail_with = [&](int error) {
+    FlushHook broken([error](const std::string& path) { return is_database(path) ? error : 0; });
+    EXPECT_FALSE(temp.vault().sync().ok());
+    EXPECT_FALSE(temp.vault().sync().ok());
+  };
+  fail_with(ENOSPC);
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("No space left"), std::string::npos) << warnings[0];
+  fail_with(EDQUOT);
+  EXPECT_EQ(warnings.size(), 2u);
+  EXPECT_TRUE(temp.vault().sync().ok());
+  temp.write(temp.make_file(kRootIno, "b"), 0, "two");
+  fail_with(EDQUOT);
+  EXPECT_EQ(warnings.size(), 3u);
+}
+
 }  // namespace
 }  // namespace tain::store
