@@ -55,11 +55,7 @@ void print_report(World& world, const Arguments& arguments, const std::string& v
 
 Result<> cmd_check(World& world, const Arguments& arguments) {
   const Target target = TRY(find_target(arguments.positional()[0]));
-  if (target.mount) {
-    return Error(Code::in_use, target.vault_directory + " is mounted at " + target.mount->mountpoint)
-        .hint("unmount it first: tain unmount " + target.mount->mountpoint);
-  }
-  TRY(store::Vault::inspect(target.vault_directory));  // before anybody types a password
+  TRY(check_unmounted_vault(target));
   const Secret password = TRY(read_password(world, arguments, "Password for " + target.vault_directory + ": "));
   store::RepairReport report;
   {

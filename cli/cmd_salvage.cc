@@ -13,11 +13,7 @@ namespace tain::cli {
 Result<> cmd_salvage(World& world, const Arguments& arguments) {
   const Target target = TRY(find_target(arguments.positional()[0]));
   const std::string& to = arguments.positional()[1];
-  if (target.mount) {
-    return Error(Code::in_use, target.vault_directory + " is mounted at " + target.mount->mountpoint)
-        .hint("unmount it first: tain unmount " + target.mount->mountpoint);
-  }
-  TRY(store::Vault::inspect(target.vault_directory));  // before anybody types a password
+  TRY(check_unmounted_vault(target));
   const Secret password = TRY(read_password(world, arguments, "Password for " + target.vault_directory + ": "));
   store::SalvageReport report;
   {

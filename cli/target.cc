@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "fs/mountpoint.h"
+#include "store/vault.h"
 
 namespace tain::cli {
 namespace {
@@ -22,6 +23,15 @@ Result<Target> find_target(const std::string& argument) {
   const auto table = TRY(fs::read_mount_table());
   if (auto mount = fs::find_mount_at(table, *path); mount && mount->is_vault()) return Target{mount->source, mount};
   return Target{*path, fs::find_mount_of(table, *path)};
+}
+
+Result<> check_unmounted_vault(const Target& target) {
+  if (target.mount) {
+    return Error(Code::in_use, target.vault_directory + " is mounted at " + target.mount->mountpoint)
+        .hint("unmount it first: tain unmount " + target.mount->mountpoint);
+  }
+  TRY(store::Vault::inspect(target.vault_directory));
+  return {};
 }
 
 Result<std::vector<Target>> mounted_targets(const World& world) {

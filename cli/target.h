@@ -20,6 +20,9 @@ struct Target {
 
 /// Finds the vault that `argument` names. The directory need not hold a vault; using it will tell.
 Result<Target> find_target(const std::string& argument);
+/// For what needs a vault that nobody uses, before anybody types a password. Errors: in_use, not_a_vault and what else
+/// Vault::inspect() says.
+Result<> check_unmounted_vault(const Target& target);
 /// The vaults that this user has mounted; all of them for root.
 Result<std::vector<Target>> mounted_targets(const World& world);
 

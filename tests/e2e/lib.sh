@@ -106,6 +106,15 @@ cd "$WORK"
 pids=()
 
 mounted() { awk -v m="$1" '$2 == m { found = 1 } END { exit !found }' /proc/self/mounts; }
+not_mounted() { ! mounted "$MNT"; }
+# Waits until the command succeeds, for half a minute at most.
+wait_for() {
+  for _ in $(seq 600); do
+    "$@" && return 0
+    sleep 0.05
+  done
+  return 1
+}
 # Whether process $1 is gone (a zombie that nobody reaped is gone too: its memory is).
 gone() { [ ! -e "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
 # The pid in the lock file of vault $1.

@@ -4,14 +4,6 @@
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-wait_for() {
-  for _ in $(seq 300); do
-    "$@" && return 0
-    sleep 0.1
-  done
-  return 1
-}
-not_mounted() { ! mounted "$MNT"; }
 # Still mounted after well over the idle limit of three seconds, while the command given is run again and again.
 stays() {
   for _ in $(seq 25); do

@@ -10,14 +10,6 @@ if "$TAIN" version | grep "logind no" >/dev/null; then skip "built without login
 
 export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$WORK/bus
 logind() { "$PY" "$TAIN_E2E_STAGE/e2e/logind.py" "$@"; }
-wait_for() {
-  for _ in $(seq 300); do
-    "$@" && return 0
-    sleep 0.1
-  done
-  return 1
-}
-not_mounted() { ! mounted "$MNT"; }
 nobody_keeps_awake() { [ -z "$(logind inhibitors)" ]; }
 
 new_vault

@@ -5,16 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 parent() { sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status"; }
-# Waits until the condition holds; the rest of the test says that it does.
-wait_for() {
-  for _ in $(seq 200); do
-    "$@" && return 0
-    sleep 0.05
-  done
-  return 1
-}
 free_lock() { flock -n "$VAULT/lock" true; }
-not_mounted() { ! mounted "$MNT"; }
 word() { printf 'C%s' "$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')"; }
 
 new_vault

@@ -4,8 +4,7 @@ import os
 import stat
 import struct
 
-from paths import opened
-from world import ANYONE, GROUP, IS_ROOT, OWNER, attempt, own, put
+from world import ANYONE, IS_ROOT, own, put, with_umask
 
 ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
 TAGS = {"u": 1, "U": 2, "g": 4, "G": 8, "m": 16, "o": 32}
@@ -171,13 +170,7 @@ def inherit_cases(r):
             for mode in (0o777, 0o666, 0o640, 0, 0o7777):
                 for mask in (0, 0o077):
                     for name, make in makers.items():
-                        def run(make=make, mode=mode, mask=mask):
-                            os.umask(mask)
-                            try:
-                                return make(mode)
-                            finally:
-                                os.umask(0)
-                        r.case(f"{name} {mode:04o} umask {mask:04o} in {folder:04o} with '{text}'", run, build=build, who="other" if IS_ROOT and mask else None,
+                        r.case(f"{name} {mode:04o} umask {mask:04o} in {folder:04o} with '{text}'", with_umask(mask, make, mode), build=build, who="other" if IS_ROOT and mask else None,
                                after=lambda: acls_of("d/n") if os.path.lexists("d/n") and not os.path.islink("d/n") else None)
 
     def deep():

@@ -3,13 +3,11 @@
 import ctypes
 import mmap
 import os
-import select
 import signal
 import stat
-import threading
 import time
 
-from world import IS_ROOT, LIBC, attempt, call, get, put, renameat2, utimensat, EXCHANGE
+from world import LIBC, call, get, put, utimensat
 
 LONG = bool(os.environ.get("LONG"))
 MANY = 4000 if LONG else 2000  # names in a folder: more than getdents gives at once

@@ -11,20 +11,9 @@ import stat
 import struct
 
 from paths import brief
-from world import (AT_EMPTY_PATH, AT_SYMLINK_FOLLOW, IS_ROOT, KINDS, LIBC, Recorder, attempt, call, fallocate, get, linkat, own, put, renameat2,
-                   statx, utimensat)
+from world import (AT_EMPTY_PATH, AT_SYMLINK_FOLLOW, LIBC, attempt, call, fallocate, get, linkat, put, statx, utimensat, with_file)
 
 MIB = 1 << 20
-
-
-def with_file(flags, function, name="f"):
-    def run():
-        fd = os.open(name, flags, 0o644)
-        try:
-            return function(fd)
-        finally:
-            os.close(fd)
-    return run
 
 
 def flag_cases(r):

@@ -4,7 +4,7 @@ import os
 import socket
 import stat
 
-from world import (AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, EXCHANGE, IS_ROOT, KINDS, LONG_NAME, NOREPLACE,
+from world import (AT_EMPTY_PATH, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, EXCHANGE, KINDS, LONG_NAME, NOREPLACE,
                    PATHS, WHITEOUT, attempt, faccessat, fchmodat, linkat, own, put, renameat2, show_path, statx, utimensat)
 
 

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may do what: users × modes × calls; sticky and set-group-id folders; what becomes of set-user-id and set-group-id."""
-import mmap
 import os
 import stat
 
 from paths import brief, opened
-from world import (ANYONE, AT_EACCESS, EXCHANGE, GROUP, IS_ROOT, NOREPLACE, OWNER, SUPER, USERS, UTIME_NOW, UTIME_OMIT, WHITEOUT, call,
-                   faccessat, fallocate, own, put, renameat2, utimensat, LIBC)
+from world import (ANYONE, AT_EACCESS, EXCHANGE, GROUP, IS_ROOT, NOREPLACE, OWNER, USERS, UTIME_NOW, UTIME_OMIT, WHITEOUT, faccessat, fallocate, own, put, renameat2, utimensat, with_file, with_umask, write_mapped, LIBC)
 
 NOW, OMIT = (0, UTIME_NOW), (0, UTIME_OMIT)
 FILE_OPERATIONS = {
@@ -176,22 +174,6 @@ def sticky_cases(r):
                     r.case(f"sticky {name}: folder of {folder_owner}, entry of {entry_owner}", operation, build=build, who=who)
 
 
-def _with_fd(flags, function):
-    def run():
-        fd = os.open("f", flags)
-        try:
-            return function(fd)
-        finally:
-            os.close(fd)
-    return run
-
-
-def _mmap_write(fd):
-    with mmap.mmap(fd, 6) as m:
-        m[0:3] = b"abc"
-        m.flush()
-
-
 def _copy_in(fd):
     source = os.open("source", os.O_RDONLY)
     try:
@@ -204,40 +186,40 @@ def privilege_cases(r):
     """What removes set-user-id, set-group-id and file capabilities."""
     writing = os.O_WRONLY
     operations = {
-        "write": _with_fd(writing, lambda fd: os.write(fd, b"abc")),
-        "write nothing": _with_fd(writing, lambda fd: os.write(fd, b"")),
-        "append": _with_fd(writing | os.O_APPEND, lambda fd: os.write(fd, b"abc")),
-        "writev": _with_fd(writing, lambda fd: os.writev(fd, [b"a", b"bc"])),
-        "pwrite past end": _with_fd(writing, lambda fd: os.pwrite(fd, b"x", 100_000)),
-        "direct write": _with_fd(writing, lambda fd: os.write(fd, b"abc")),
+        "write": with_file(writing, lambda fd: os.write(fd, b"abc")),
+        "write nothing": with_file(writing, lambda fd: os.write(fd, b"")),
+        "append": with_file(writing | os.O_APPEND, lambda fd: os.write(fd, b"abc")),
+        "writev": with_file(writing, lambda fd: os.writev(fd, [b"a", b"bc"])),
+        "pwrite past end": with_file(writing, lambda fd: os.pwrite(fd, b"x", 100_000)),
+        "direct write": with_file(writing, lambda fd: os.write(fd, b"abc")),
         "truncate": lambda: os.truncate("f", 3),
         "truncate same": lambda: os.truncate("f", 6),
-        "ftruncate": _with_fd(writing, lambda fd: os.ftruncate(fd, 3)),
-        "ftruncate same": _with_fd(writing, lambda fd: os.ftruncate(fd, 6)),
+        "ftruncate": with_file(writing, lambda fd: os.ftruncate(fd, 3)),
+        "ftruncate same": with_file(writing, lambda fd: os.ftruncate(fd, 6)),
         "open trunc": lambda: opened("f", os.O_WRONLY | os.O_TRUNC),
         "open w": lambda: opened("f", os.O_WRONLY),
-        "fallocate": _with_fd(writing, lambda fd: fallocate(fd, 0, 0, 100)),
-        "fallocate keep": _with_fd(writing, lambda fd: fallocate(fd, 1, 0, 100)),
-        "punch": _with_fd(writing, lambda fd: fallocate(fd, 3, 0, 3)),
-        "copy_file_range": _with_fd(writing, _copy_in),
-        "mmap": _with_fd(os.O_RDWR, _mmap_write),
-        "sendfile": _with_fd(writing, lambda fd: os.sendfile(fd, os.open("source", os.O_RDONLY | os.O_CLOEXEC), 0, 3)),
+        "fallocate": with_file(writing, lambda fd: fallocate(fd, 0, 0, 100)),
+        "fallocate keep": with_file(writing, lambda fd: fallocate(fd, 1, 0, 100)),
+        "punch": with_file(writing, lambda fd: fallocate(fd, 3, 0, 3)),
+        "copy_file_range": with_file(writing, _copy_in),
+        "mmap": with_file(os.O_RDWR, write_mapped),
+        "sendfile": with_file(writing, lambda fd: os.sendfile(fd, os.open("source", os.O_RDONLY | os.O_CLOEXEC), 0, 3)),
         "chown same": lambda: os.chown("f", OWNER, GROUP),
         "chown -1": lambda: os.chown("f", -1, -1),
         "chown gid same": lambda: os.chown("f", -1, GROUP),
         "chown gid 19": lambda: os.chown("f", -1, 20019),
-        "fchown": _with_fd(os.O_RDONLY, lambda fd: os.fchown(fd, -1, GROUP)),
+        "fchown": with_file(os.O_RDONLY, lambda fd: os.fchown(fd, -1, GROUP)),
         "lchown uid": lambda: os.lchown("f", 20005, -1),
         "chmod 6755": lambda: os.chmod("f", 0o6755),
         "chmod 2644": lambda: os.chmod("f", 0o2644),
         "chmod 7777": lambda: os.chmod("f", 0o7777),
-        "fchmod 2755": _with_fd(os.O_RDONLY, lambda fd: os.fchmod(fd, 0o2755)),
+        "fchmod 2755": with_file(os.O_RDONLY, lambda fd: os.fchmod(fd, 0o2755)),
         "link": lambda: os.link("f", "g"),
         "rename": lambda: os.rename("f", "g"),
         "setxattr": lambda: os.setxattr("f", "user.x", b"y"),
         "utimes": lambda: utimensat("f", (1, 1), (2, 2)),
         "utimes now": lambda: utimensat("f", None, None),
-        "read": _with_fd(os.O_RDONLY, lambda fd: os.read(fd, 3)),
+        "read": with_file(os.O_RDONLY, lambda fd: os.read(fd, 3)),
     }
     capability = bytes.fromhex("0100000200200000000000000000000000000000")
     for mode in (0o4777, 0o2777, 0o6777, 0o2767, 0o6767, 0o6766, 0o7666, 0o2666, 0o6070 | 0o007, 0o2707):
@@ -290,13 +272,7 @@ def mask_cases(r):
             for mode in (0, 0o644, 0o777, 0o2755, 0o2644, 0o4755, 0o7777, 0o1666):
                 for name, make in makers.items():
                     for who in ("root", "other", "member") if IS_ROOT else ANYONE:
-                        def run(make=make, mode=mode, mask=mask):
-                            os.umask(mask)
-                            try:
-                                return make(mode)
-                            finally:
-                                os.umask(0)
-                        r.case(f"{name} {mode:04o} umask {mask:04o} in {folder:04o}", run, build=build, who=who)
+                        r.case(f"{name} {mode:04o} umask {mask:04o} in {folder:04o}", with_umask(mask, make, mode), build=build, who=who)
 
 
 def descriptor_cases(r):

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Times and extended attributes: which call changes which time, which values are kept, which attributes whoever may have."""
-import errno
-import mmap
+import functools
 import os
-import stat
 import time
 
-from world import (ANYONE, AT_SYMLINK_NOFOLLOW, IS_ROOT, KINDS, UTIME_NOW, UTIME_OMIT, attempt, call, fallocate, get, one_of_everything, own, put, utimensat,
+from world import (ANYONE, AT_SYMLINK_NOFOLLOW, IS_ROOT, KINDS, UTIME_NOW, UTIME_OMIT, call, fallocate, get, one_of_everything, own, put, utimensat, with_file, write_mapped,
                    EXCHANGE, LIBC, renameat2, statx)
 
 NOW, OMIT = (0, UTIME_NOW), (0, UTIME_OMIT)
@@ -69,29 +67,17 @@ def reading_cases(r):
 
 def change_cases(r):
     """Which of mtime and ctime a call on a file changes; the snapshot of each case shows it."""
-    def fd_case(flags, function):
-        def run():
-            fd = os.open("reg", flags)
-            try:
-                return function(fd)
-            finally:
-                os.close(fd)
-        return run
-
-    def mapped(fd):
-        with mmap.mmap(fd, 6) as m:
-            m[0:1] = b"J"
-            m.flush()
+    on_reg = functools.partial(with_file, name="reg")
     operations = {
-        "open": fd_case(os.O_RDONLY, lambda fd: None), "open w": fd_case(os.O_WRONLY, lambda fd: None), "open trunc": fd_case(os.O_WRONLY | os.O_TRUNC, lambda fd: None),
-        "open creat existing": fd_case(os.O_WRONLY | os.O_CREAT, lambda fd: None), "read": fd_case(os.O_RDONLY, lambda fd: os.read(fd, 9)),
-        "write": fd_case(os.O_WRONLY, lambda fd: os.write(fd, b"ab")), "write 0": fd_case(os.O_WRONLY, lambda fd: os.write(fd, b"")),
-        "ftruncate same": fd_case(os.O_WRONLY, lambda fd: os.ftruncate(fd, 6)), "ftruncate": fd_case(os.O_WRONLY, lambda fd: os.ftruncate(fd, 3)),
+        "open": on_reg(os.O_RDONLY, lambda fd: None), "open w": on_reg(os.O_WRONLY, lambda fd: None), "open trunc": on_reg(os.O_WRONLY | os.O_TRUNC, lambda fd: None),
+        "open creat existing": on_reg(os.O_WRONLY | os.O_CREAT, lambda fd: None), "read": on_reg(os.O_RDONLY, lambda fd: os.read(fd, 9)),
+        "write": on_reg(os.O_WRONLY, lambda fd: os.write(fd, b"ab")), "write 0": on_reg(os.O_WRONLY, lambda fd: os.write(fd, b"")),
+        "ftruncate same": on_reg(os.O_WRONLY, lambda fd: os.ftruncate(fd, 6)), "ftruncate": on_reg(os.O_WRONLY, lambda fd: os.ftruncate(fd, 3)),
         "truncate same": lambda: os.truncate("reg", 6), "truncate": lambda: os.truncate("reg", 9), "truncate empty": lambda: (put("e"), os.truncate("e", 0)),
-        "open trunc empty": lambda: os.close(os.open("z", os.O_WRONLY | os.O_TRUNC)), "mmap write": fd_case(os.O_RDWR, mapped),
-        "fallocate": fd_case(os.O_WRONLY, lambda fd: fallocate(fd, 0, 0, 100)), "fallocate inside": fd_case(os.O_WRONLY, lambda fd: fallocate(fd, 0, 0, 3)),
-        "punch": fd_case(os.O_WRONLY, lambda fd: fallocate(fd, 3, 0, 3)), "punch past the end": fd_case(os.O_WRONLY, lambda fd: fallocate(fd, 3, 100, 3)),
-        "zero": fd_case(os.O_WRONLY, lambda fd: fallocate(fd, 16, 0, 3)), "fsync": fd_case(os.O_WRONLY, os.fsync),
+        "open trunc empty": lambda: os.close(os.open("z", os.O_WRONLY | os.O_TRUNC)), "mmap write": on_reg(os.O_RDWR, write_mapped),
+        "fallocate": on_reg(os.O_WRONLY, lambda fd: fallocate(fd, 0, 0, 100)), "fallocate inside": on_reg(os.O_WRONLY, lambda fd: fallocate(fd, 0, 0, 3)),
+        "punch": on_reg(os.O_WRONLY, lambda fd: fallocate(fd, 3, 0, 3)), "punch past the end": on_reg(os.O_WRONLY, lambda fd: fallocate(fd, 3, 100, 3)),
+        "zero": on_reg(os.O_WRONLY, lambda fd: fallocate(fd, 16, 0, 3)), "fsync": on_reg(os.O_WRONLY, os.fsync),
         "chmod same": lambda: os.chmod("reg", 0o644), "chown same": lambda: os.chown("reg", os.stat("reg").st_uid, os.stat("reg").st_gid),
         "setxattr": lambda: os.setxattr("reg", "user.a", b"b"), "removexattr missing": lambda: os.removexattr("reg", "user.b"),
         "setxattr, removexattr": lambda: (os.setxattr("reg", "user.a", b"b"), os.removexattr("reg", "user.a")),

@@ -7,6 +7,7 @@ every entry that differs afterwards. The same cases run in a plain folder and in
 import contextlib
 import ctypes
 import errno
+import mmap
 import os
 import shutil
 import stat
@@ -151,6 +152,34 @@ def put(path, data=b"", mode=0o644):
 def get(path):
     with open(path, "rb") as f:
         return f.read()
+
+
+def with_file(flags, function, name="f"):
+    """A case that does `function` to the open file `name`."""
+    def run():
+        fd = os.open(name, flags, 0o644)
+        try:
+            return function(fd)
+        finally:
+            os.close(fd)
+    return run
+
+
+def with_umask(mask, function, *args):
+    """A case that calls `function` under the umask `mask`."""
+    def run():
+        os.umask(mask)
+        try:
+            return function(*args)
+        finally:
+            os.umask(0)
+    return run
+
+
+def write_mapped(fd):
+    with mmap.mmap(fd, 6) as m:
+        m[0:3] = b"abc"
+        m.flush()
 
 
 def own(path, uid=None, gid=None):
