@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "base/file.h"
+#include "store/early_writeback.h"
 
 namespace tain::store {
 namespace {
@@ -41,6 +42,8 @@ constexpr uint64_t kNearlyFull = uint64_t{16} << 20;  // bytes: more than a comm
 
 // Two commits would have to pass between pinning a state and reading where it is, each time.
 constexpr int kPinAttempts = 100;
+
+constexpr uint64_t kEarlyWritebackMin = uint64_t{4} << 20;  // bytes of a commit: less is through before it helps
 
 // Free pages whose numbers are looked at before each change, half a megabyte of them: a commit takes some thousands.
 constexpr uint64_t kFreePagesChecked = uint64_t{1} << 16;
@@ -379,6 +382,7 @@ Result<std::optional<ByteView>> WriteTxn::get(Table table, ByteView key) {
 
 Result<> WriteTxn::put(Table table, ByteView key, ByteView value) {
   TRY(guard_->check(table, key, false));
+  bytes_put_ += value.size();
   MDB_val k = val(key);
   MDB_val v = val(value);
   if (int rc = mdb_put(txn_, env_->dbi_[static_cast<size_t>(table)], &k, &v, 0); rc != 0)
@@ -398,7 +402,16 @@ Result<bool> WriteTxn::remove(Table table, ByteView key) {
 Result<> WriteTxn::commit() && {
   MDB_txn* txn = std::exchange(txn_, nullptr);
   env_->committing_.store(mdb_txn_id(txn));  // see read_state()
-  const int rc = mdb_txn_commit(txn);
+  int rc = 0;
+  {
+    std::optional<EarlyWriteback> early;
+    if (bytes_put_ >= kEarlyWritebackMin) {
+      mdb_filehandle_t fd = -1;
+      mdb_env_get_fd(env_->env_, &fd);
+      early.emplace(fd);
+    }
+    rc = mdb_txn_commit(txn);
+  }
   if (rc == 0) {
     // The commit stands whatever comes of this.
     static_cast<void>(env_->cover_pages().ok());

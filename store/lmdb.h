@@ -140,6 +140,7 @@ class WriteTxn {
   WriteTxn(WriteTxn&& other) noexcept
       : env_(other.env_),
         txn_(std::exchange(other.txn_, nullptr)),
+        bytes_put_(other.bytes_put_),
         snapshot_(std::move(other.snapshot_)),
         guard_(std::move(other.guard_)) {}
   WriteTxn& operator=(WriteTxn&&) = delete;
@@ -156,6 +157,7 @@ class WriteTxn {
   WriteTxn(Env& env, MDB_txn* txn) : env_(&env), txn_(txn) {}
   Env* env_;
   MDB_txn* txn_;
+  uint64_t bytes_put_ = 0;
   std::unique_ptr<const Snapshot> snapshot_;  // what the transaction began with
   std::unique_ptr<PathGuard> guard_;
 };
