@@ -192,6 +192,12 @@ Bytes encode_xattrs(Ino ino, const Xattrs& xattrs) {
   return out;
 }
 
+size_t xattrs_body_size(const Xattrs& xattrs) {
+  size_t size = 8 + 2;
+  for (const auto& [name, value] : xattrs) size += 2 + name.size() + 4 + value.size();
+  return size;
+}
+
 Result<InodeXattrs> decode_xattrs(ByteView body) {
   Reader r(body);
   InodeXattrs out;

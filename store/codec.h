@@ -42,6 +42,8 @@ struct State {
 Bytes encode_inode(const Inode& inode);
 Bytes encode_dirent(const Dirent& dirent);
 Bytes encode_xattrs(Ino ino, const Xattrs& xattrs);
+/// How long that is.
+size_t xattrs_body_size(const Xattrs& xattrs);
 Bytes encode_refs(const RefList& refs);
 Bytes encode_state(const State& state);
 

@@ -2,8 +2,8 @@
 #include "store/committer.h"
 
 #include <algorithm>
+#include <exception>
 #include <functional>
-#include <system_error>
 #include <unordered_map>
 
 #include "base/check.h"
@@ -26,8 +26,8 @@ void parallel(size_t count, uint64_t bytes, const std::function<void(size_t)>& w
     const unsigned threads = std::min(std::max(std::thread::hardware_concurrency(), 1u), kSealThreadsMax);
     try {
       for (unsigned i = 1; i < threads; ++i) helpers.emplace_back(loop);
-    } catch (const std::system_error&) {
-      // The process has threads enough already; this one does the rest.
+    } catch (const std::exception&) {
+      // Threads enough already, or no memory; this one does the rest.
     }
   }
   loop();
@@ -161,7 +161,7 @@ State Committer::state() const {
   return state_;
 }
 
-Result<> Committer::commit() {
+Result<> Committer::commit() noexcept {
   std::lock_guard one_commit(commit_mutex_);
   Frozen frozen;
   JournalPosition position;

@@ -34,7 +34,9 @@ class Committer {
   void stop();
 
   /// Everything changed before the call is in the database afterwards. Errors: no_space, io, corrupt.
-  Result<> commit();
+  /// Out of memory ends the process: a commit that was left in the middle would hold LMDB's lock for ever, and what was
+  /// fsynced is in the journal.
+  Result<> commit() noexcept;
   /// The inode's changes made before the call, and everything before them, are durable afterwards.
   Result<> fsync(Ino ino);
   /// For when commit() fails: everything changed up to now is durable in the journal afterwards. False if it cannot be.

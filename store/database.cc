@@ -140,11 +140,11 @@ Result<Database::Dirents> Database::load_dirents(const ReadTxn& txn, Ino directo
     if (dirent.is(Code::corrupt) || dirent.is(Code::format_too_new)) {
       ++out.damaged;
       static_cast<void>(cipher_.open_record(Table::dirents, found->key, found->value, &out.damage).ok());
-      if (out.damage == Damage::none) out.damage = Damage::rot;
     } else {
       out.entries.push_back(TRY(std::move(dirent)));
     }
   }
+  if (out.damaged > 0 && out.damage == Damage::none) out.damage = Damage::rot;  // a whole page
   return out;
 }
 

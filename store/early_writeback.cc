@@ -4,7 +4,7 @@
 #include <fcntl.h>
 
 #include <chrono>
-#include <system_error>
+#include <exception>
 
 namespace tain::store {
 namespace {
@@ -16,8 +16,8 @@ constexpr std::chrono::milliseconds kInterval{2};  // a fast disk writes a megab
 EarlyWriteback::EarlyWriteback(int fd) {
   try {
     thread_ = std::thread([this, fd] { run(fd); });
-  } catch (const std::system_error&) {
-    // The process has threads enough already: then the flush does it all.
+  } catch (const std::exception&) {
+    // Threads enough already, or no memory: then the flush does it all.
   }
 }
 

@@ -45,8 +45,9 @@ constexpr int kPinAttempts = 100;
 
 constexpr uint64_t kEarlyWritebackMin = uint64_t{4} << 20;  // bytes of a commit: less is through before it helps
 
-// Free pages whose numbers are looked at before each change, half a megabyte of them: a commit takes some thousands.
-constexpr uint64_t kFreePagesChecked = uint64_t{1} << 16;
+// Free pages whose numbers are looked at before each change: as many as LMDB may read in search of a row of pages for
+// one block, 60 items of 512 for each of its 17 pages.
+constexpr uint64_t kFreePagesChecked = uint64_t{1} << 19;
 
 Error lmdb_error(int code, const char* what) {
   const std::string text = std::string(what) + ": " + mdb_strerror(code);
@@ -236,19 +237,27 @@ uint64_t Env::pages_beyond_end() const {
   const uint64_t available = uint64_t{disk.f_bavail} * disk.f_frsize;
   const uint64_t usable =
       available - std::min(available, kFileSystemReserve + std::min(available / 64, kFileSystemReserve * 64));
-  const uint64_t present = static_cast<uint64_t>(file.st_blocks) * 512;
-  const uint64_t end = usable + std::min(present, static_cast<uint64_t>(file.st_size));
+  const auto size = static_cast<uint64_t>(file.st_size);
+  const uint64_t present = file.st_blocks == 0 ? size : static_cast<uint64_t>(file.st_blocks) * 512;  // 0: not known
+  const uint64_t end = usable + std::min(present, size);
   return std::min(room, end / stat.ms_psize > pages ? end / stat.ms_psize - pages : 0);
 }
 
 uint64_t Env::free_bytes() {
   uint64_t pages = pages_beyond_end();
   auto txn = ReadTxn::begin(*this);
-  if (txn.ok()) {
-    auto listed = check_free_list(pages_, txn->snapshot().free_list, txn->snapshot().last_page, 0);
-    if (listed.ok()) pages += *listed;
+  if (!txn.ok()) return pages * pages_.page_size();
+  const Snapshot& snapshot = txn->snapshot();
+  std::unique_lock lock(idle_mutex_);
+  auto counted = free_pages_;  // the list may be long, and df asks often
+  lock.unlock();
+  if (counted.transaction != snapshot.transaction) {
+    auto listed = count_free_pages(pages_, snapshot.free_list, snapshot.last_page);
+    counted = {.transaction = snapshot.transaction, .pages = listed.ok() ? *listed : 0};
+    lock.lock();
+    if (free_pages_.transaction < counted.transaction) free_pages_ = counted;
   }
-  return pages * pages_.page_size();
+  return (pages + counted.pages) * pages_.page_size();
 }
 
 FreeSpace Env::free_space() {

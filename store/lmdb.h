@@ -77,6 +77,11 @@ class Env {
   std::atomic<uint64_t> committing_{0};         // the last transaction whose commit may have begun
   std::mutex idle_mutex_;
   std::shared_ptr<const Snapshot> snapshot_;  // the one last asked for; guarded by idle_mutex_
+  struct FreePages {
+    uint64_t transaction = 0;
+    uint64_t pages = 0;
+  };
+  FreePages free_pages_;  // as last counted; guarded by idle_mutex_
   std::vector<MDB_txn*> idle_;                // reset read transactions, to be renewed: cheaper than beginning anew
 };
 

@@ -443,11 +443,12 @@ Result<ListItem> list_item(const PageSource& source, const TreeWalk& walk, uint6
     out.own_pages = load32(p + 12);
     if (load64(p) != node.page || load16(p + 10) != kOverflow || out.own_pages < needed)
       return bad_page(node.page, "is not the value that its leaf says");
-    const ByteView pages = TRY(source.read(node.page, out.own_pages, last_page, scratch));
-    const ByteView spare = pages.subspan(needed * source.page_size());
-    if (std::any_of(spare.begin(), spare.end(), [](uint8_t byte) { return byte != 0; }))
-      return bad_page(node.page, "says that it has pages that are not its own");
-    item = pages.subspan(kPageHeaderSize, node.size);
+    for (uint64_t page = node.page + needed; page < node.page + out.own_pages; ++page) {
+      const ByteView spare = TRY(source.read(page, 1, last_page, scratch));
+      if (std::any_of(spare.begin(), spare.end(), [](uint8_t byte) { return byte != 0; }))
+        return bad_page(node.page, "says that it has pages that are not its own");
+    }
+    item = TRY(source.read(node.page, needed, last_page, scratch)).subspan(kPageHeaderSize, node.size);
   }
   const uint64_t count = item.size() < 8 ? kListMax + 1 : load64(item.data());
   if (count > kListMax || item.size() - 8 < count * 8) return Error(Code::corrupt, "the list of free pages is damaged");
@@ -467,6 +468,7 @@ Result<> check_free_pages(ByteView pages, uint64_t last_page) {
 }
 
 constexpr std::array<uint8_t, 8> kLowestInteger{};
+constexpr std::array<uint8_t, 8> kHighestInteger{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 }  // namespace
 
@@ -490,17 +492,26 @@ Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const Tre
   return out;
 }
 
-Result<uint64_t> check_free_list(const PageSource& source, const TreeRoot& free_list, uint64_t last_page,
-                                 uint64_t closely) {
+Result<uint64_t> count_free_pages(const PageSource& source, const TreeRoot& free_list, uint64_t last_page) {
   uint64_t total = 0;
   TreeWalk walk(source, free_list, last_page, KeyOrder::integer);
   Bytes scratch;
-  for (bool more = TRY(walk.seek(kLowestInteger)); more; more = TRY(walk.next())) {
+  for (bool more = TRY(walk.seek(kLowestInteger)); more; more = TRY(walk.next()))
+    total += TRY(list_item(source, walk, last_page, scratch)).numbers.size() / 8;
+  return total;
+}
+
+Result<> check_free_list(const PageSource& source, const TreeRoot& free_list, uint64_t last_page, uint64_t limit) {
+  uint64_t total = 0;
+  TreeWalk walk(source, free_list, last_page, KeyOrder::integer);
+  Bytes scratch;
+  for (bool more = TRY(walk.seek(kLowestInteger)); more && total < limit; more = TRY(walk.next())) {
     const ListItem item = TRY(list_item(source, walk, last_page, scratch));
-    if (total < closely) TRY(check_free_pages(item.numbers, last_page));
+    TRY(check_free_pages(item.numbers, last_page));
     total += item.numbers.size() / 8;
   }
-  return total;
+  TRY(walk.seek(kHighestInteger));  // enters the pages on the way
+  return {};
 }
 
 bool only_free_pages_missing(const std::vector<uint64_t>& free_pages, uint64_t present, uint64_t last_page) {

@@ -187,10 +187,11 @@ std::optional<ByteView> find_value(const PageSource& source, const TreeRoot& roo
 /// `own_pages` gets those that the list itself lies on. Errors: corrupt, io.
 Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const TreeRoot& free_list, uint64_t last_page,
                                              std::vector<uint64_t>* own_pages = nullptr, uint64_t limit = kNoPage);
-/// How many pages that list has. Looks at the page numbers of its oldest items, which are the ones that LMDB takes
-/// next, up to `closely` of them; of the rest at the structure alone. Errors: corrupt, io.
-Result<uint64_t> check_free_list(const PageSource& source, const TreeRoot& free_list, uint64_t last_page,
-                                 uint64_t closely);
+/// How many pages that list has, by its structure. Errors: corrupt, io.
+Result<uint64_t> count_free_pages(const PageSource& source, const TreeRoot& free_list, uint64_t last_page);
+/// Looks at what of that list a change of the database goes by: the oldest items, up to `limit` pages of them, which
+/// LMDB takes pages from, and the way to the end, where it adds an item. Errors: corrupt, io.
+Result<> check_free_list(const PageSource& source, const TreeRoot& free_list, uint64_t last_page, uint64_t limit);
 /// Whether a file of `present` pages is as good as one with all up to `last_page`: LMDB counts pages when it hands them
 /// out, and one that it gave up before the commit is listed as free (`free_pages`, ascending) and never written.
 bool only_free_pages_missing(const std::vector<uint64_t>& free_pages, uint64_t present, uint64_t last_page);

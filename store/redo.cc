@@ -73,6 +73,11 @@ Bytes WorkingSet::snapshot_frame() {
   return out;
 }
 
+void WorkingSet::note_replayed() {
+  static_cast<void>(snapshot_frame());
+  frame_written(tick_);
+}
+
 Result<uint64_t> WorkingSet::replay_frame(ByteView payload) {
   Reader r(payload);
   uint64_t skipped = 0;

@@ -119,11 +119,18 @@ bool WorkingSet::has_room(const Growth& growth) {
   return true;
 }
 
+/// What was in the way of the last commit may be gone: somebody would like to know, but does not wait.
+void WorkingSet::ask_retry() {
+  retry_asked_ = true;
+  work_.notify_all();
+}
+
 /// Makes the committer commit everything up to now, and waits for it.
 void WorkingSet::commit_now(std::unique_lock<std::mutex>& lock) {
-  if (!committer_running_ || tick_ <= committed_tick_ || commit_error_.has_value()) return;
+  if (!committer_running_ || tick_ <= committed_tick_) return;
+  if (commit_error_.has_value()) return ask_retry();
   const Tick now = tick_;
-  commit_at_once_ = true;
+  commit_wanted_ = now;
   work_.notify_all();
   room_.wait(lock, [&] { return is_committed(now) || commit_error_.has_value() || !committer_running_; });
 }
@@ -135,7 +142,10 @@ Result<> WorkingSet::wait_for_room(std::unique_lock<std::mutex>& lock, const Gro
     if (!has_room(growth)) return Error(Code::no_space, "the disk that holds the vault is full");
   }
   while (committer_running_ && pending_bytes() > limits_.pending_max_bytes) {
-    if (commit_error_.has_value()) return *commit_error_;
+    if (commit_error_.has_value()) {
+      ask_retry();
+      return *commit_error_;
+    }
     work_.notify_all();
     room_.wait(lock);
   }

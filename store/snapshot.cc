@@ -43,15 +43,16 @@ Result<TreePage> PathGuard::look(uint64_t number, bool leaf, const KeyRange* ran
   TreePage page = TRY(TreePage::parse(bytes, number));
   if (page.is_leaf() != leaf)
     return Error(Code::corrupt, "page " + std::to_string(number) + " of the database stands on the wrong level");
-  if (seen_.insert(number).second) {
-    auto checked = page.check_nodes();
-    if (checked.ok() && range != nullptr && leaf &&
-        !(range->contains(TRY(page.node(0)).key) && range->contains(TRY(page.node(page.count() - 1)).key)))
-      checked = Error(Code::corrupt, "page " + std::to_string(number) + " of the database has keys of another place");
-    if (!checked.ok()) {
-      seen_.erase(number);
-      return std::move(checked).error();
-    }
+  if (!seen_.contains(number)) {
+    TRY(page.check_nodes());
+    seen_.insert(number);
+  }
+  if (range != nullptr && !placed_.contains(number)) {
+    const size_t first = leaf ? 0 : 1;
+    if (first < page.count() &&
+        !(range->contains(TRY(page.node(first)).key) && range->contains(TRY(page.node(page.count() - 1)).key)))
+      return Error(Code::corrupt, "page " + std::to_string(number) + " of the database has keys of another place");
+    placed_.insert(number);
   }
   return page;
 }

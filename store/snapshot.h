@@ -46,7 +46,8 @@ class PathGuard {
   Result<TreePage> look(uint64_t number, bool leaf, const KeyRange* range);
   const PageSource source_;
   const Snapshot& snapshot_;
-  std::unordered_set<uint64_t> seen_;
+  std::unordered_set<uint64_t> seen_;    // their nodes are in order
+  std::unordered_set<uint64_t> placed_;  // and they are where their keys belong
 };
 
 }  // namespace tain::store

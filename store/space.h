@@ -52,7 +52,7 @@ class SpaceNeed {
   uint64_t pages(uint64_t tree_pages) const;
 
  private:
-  static constexpr size_t kLongestRun = 40;  // pages: the attributes of one inode
+  static constexpr size_t kLongestRun = 40;  // pages: one more than the attributes of one inode take
   uint64_t tree_pages(uint64_t in_use) const;
 
   std::array<int64_t, kLongestRun + 1> values_{};  // number of values by pages in a row

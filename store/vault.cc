@@ -181,10 +181,22 @@ struct Vault::Impl {
     };
     auto report = TRY(journal->replay({.sequence = state.journal_sequence, .chain = state.journal_chain}, apply));
     if (report.frames == 0 && !report.damaged) journal->restart();  // old frames need not be kept
-    if (!report.damaged && skipped == 0) return {};
-    const std::string kept = journal_path(info.directory) + ".damaged-" + std::to_string(now_seconds());
+    if (!report.damaged && skipped == 0) {
+      // What the journal has it need not get again: a first commit that fails must not use up its room.
+      std::lock_guard guard(set->mutex());
+      set->note_replayed();
+      return {};
+    }
+    // Named by what it holds: if the commit that would make it history fails, the next mount finds the same again.
     const Bytes copy = TRY(read_file(journal_path(info.directory), kJournalSize * 2));
-    if (!options.read_only) TRY(replace_file(kept, copy));
+    const Id32 hash = hash256(copy);
+    const std::string kept = journal_path(info.directory) + ".damaged-" + to_hex(ByteView(hash).first(8));
+    if (!options.read_only && ::access(kept.c_str(), F_OK) != 0) {
+      auto written = replace_file(kept, copy);
+      if (!written.ok())
+        return std::move(written).error().with("the damaged journal cannot be kept")
+            .hint("make room on the disk, or mount with --read-only");
+    }
     warn((report.damaged ? std::string("the journal is damaged: changes of the last second before the vault was closed may be missing")
                          : std::to_string(skipped) + " changes could not be redone because their entries are damaged") +
          (options.read_only ? "" : "; the journal is kept as " + kept));
@@ -215,20 +227,20 @@ struct Vault::Impl {
     if (closed) return {};
     if (!options.read_only) {
       auto committed = committer->commit();
+      if (committed.ok()) {
+        {
+          auto guard = set->lock();
+          set->keep_accesses();
+        }
+        committer->stop();
+        committed = committer->commit();
+      }
       if (!committed.ok()) {
         // The journal has space of its own, whatever is wrong with the database, and the next mount replays it.
         if (!committer->keep_in_journal()) return committed;
         warn("the last changes wait in the journal for the next mount");
         committer->stop();
-        closed = true;
-        return {};
       }
-      {
-        auto guard = set->lock();
-        set->keep_accesses();
-      }
-      committer->stop();
-      TRY(committer->commit());
     }
     closed = true;
     return {};

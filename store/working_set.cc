@@ -17,6 +17,7 @@ constexpr int64_t kAccessPrecision_s = 24 * 3600;
 constexpr uint64_t kInodeFrameCost = 320;
 constexpr uint64_t kDirentFrameCost = 128;
 constexpr std::chrono::milliseconds kCommitDelay{1000};
+constexpr std::chrono::milliseconds kRetryDelayMax{32'000};
 constexpr unsigned kCollisionsMax = 16;
 
 template <class T>
@@ -156,9 +157,7 @@ void WorkingSet::touch(CachedInode& inode, bool content) {
 void WorkingSet::touch_xattrs(CachedInode& inode) {
   touch(inode);
   inode.xattrs_changed_at = inode.changed_at;
-  size_t size = kRecordOverhead;
-  for (const auto& [name, value] : *inode.xattrs) size += name.size() + value.size() + 8;
-  account_xattrs(inode, size);
+  account_xattrs(inode, kRecordOverhead + xattrs_body_size(*inode.xattrs));
 }
 
 Result<Xattrs*> WorkingSet::xattrs(CachedInode& inode) {
@@ -544,15 +543,26 @@ void WorkingSet::wait_for_commit(std::unique_lock<std::mutex>& lock) {
 
 void WorkingSet::wait_for_work(std::unique_lock<std::mutex>& lock, const bool& stop) {
   work_.wait(lock, [&] { return stop || tick_ > committed_tick_; });
+  const bool failed = commit_error_.has_value();
+  // A commit that failed writes a lot for nothing each time: without anything new it is tried again less and less often.
+  if (failed)
+    work_.wait_for(lock, retry_delay_, [&] { return stop || retry_asked_ || commit_wanted() || tick_ > failed_tick_; });
   work_.wait_for(lock, kCommitDelay, [&] {
-    return stop || commit_at_once_ || (pending_bytes() > limits_.pending_max_bytes / 2 && !commit_error_.has_value());
+    return stop || commit_wanted() || (pending_bytes() > limits_.pending_max_bytes / 2 && !failed);
   });
 }
 
 void WorkingSet::commit_ended(const Result<>& result) {
   commit_error_.reset();
-  commit_at_once_ = false;
-  if (!result.ok()) commit_error_ = result.error();
+  retry_asked_ = false;
+  if (result.ok()) {
+    retry_delay_ = kCommitDelay;
+  } else {
+    commit_error_ = result.error();
+    commit_wanted_ = 0;
+    failed_tick_ = tick_;
+    retry_delay_ = std::min(2 * retry_delay_, kRetryDelayMax);
+  }
   room_.notify_all();
 }
 

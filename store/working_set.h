@@ -18,6 +18,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <list>
@@ -200,6 +201,8 @@ class WorkingSet {
   bool is_committed(Tick tick) const { return tick <= committed_tick_; }
   Tick tick() const { return tick_; }
   uint64_t pending_bytes() const { return static_cast<uint64_t>(std::max<int64_t>(pending_bytes_, 0)); }
+  /// Everything up to now came from the journal's frames, which are all right.
+  void note_replayed();
   uint64_t unjournaled_bytes() const { return unjournaled_bytes_; }
   /// What pending changes add to the database's count of inodes and of content bytes. Walks all of them.
   struct Counts {
@@ -260,6 +263,7 @@ class WorkingSet {
   bool is_framed(Tick tick) const { return tick <= framed_tick_ || tick <= committed_tick_; }
   /// The next tick; wakes the committer at the first change after a commit.
   Tick advance();
+  bool commit_wanted() const { return commit_wanted_ > committed_tick_; }
   void mark_dirty(CachedInode& inode);
   void account(int64_t bytes);
   void account_inodes(int64_t count);
@@ -268,6 +272,7 @@ class WorkingSet {
   void account_xattrs(CachedInode& inode, size_t size);
   void account_new_block(CachedInode& inode, std::map<uint64_t, PendingBlock>::iterator it);
   void account_dropped_nodes(CachedInode& inode);
+  void ask_retry();
   void commit_now(std::unique_lock<std::mutex>& lock);
   bool has_room(const Growth& growth);
   void forget(CachedInode& inode);
@@ -303,7 +308,10 @@ class WorkingSet {
   std::condition_variable work_, room_;
   std::optional<Error> commit_error_;
   bool committer_running_ = false;
-  bool commit_at_once_ = false;  // somebody waits for the space that the pending deletions free
+  Tick commit_wanted_ = 0;      // somebody waits until that is committed, for the space that pending deletions free
+  bool retry_asked_ = false;    // somebody was refused because the last commit failed
+  Tick failed_tick_ = 0;        // when that was
+  std::chrono::milliseconds retry_delay_{1000};
   SpaceNeed need_;         // of everything pending
   SpaceNeed frozen_need_;  // of the commit under way; counted twice until it has ended
   std::function<FreeSpace()> space_probe_;

@@ -505,6 +505,46 @@ TEST(FullStoreTest, WritersLearnOfItInsteadOfWaitingForEver) {
   EXPECT_TRUE(temp.vault().sync().ok());
 }
 
+TEST_F(DurabilityTest, WhatWasReplayedDoesNotUseUpTheJournalAgain) {
+  const std::string large(700'000, 'a');  // together more than a frame may hold
+  for (const char* name : {"a", "b", "c"}) {
+    const Ino ino = temp_.make_file(kRootIno, name);
+    temp_.write(ino, 0, large);
+    ASSERT_TRUE(fsync(ino).ok());
+  }
+  ASSERT_EQ(commits(), 0u) << "all of it is in the journal alone";
+  {
+    FlushHook full([](const std::string& path) { return is_database(path) ? ENOSPC : 0; });
+    for (int mount = 0; mount < 12; ++mount) {
+      SCOPED_TRACE(mount);
+      temp_.crash();
+      const uint64_t before = frames();
+      const Ino ino = temp_.make_file(kRootIno, "small" + std::to_string(mount));
+      EXPECT_TRUE(fsync(ino).ok());
+      EXPECT_EQ(frames(), before + 1);
+      EXPECT_TRUE(temp_.vault().close().ok());
+    }
+  }
+  crash_and_audit();
+  EXPECT_EQ(read("b"), large);
+  EXPECT_NE(lookup("small11"), Ino{});
+}
+
+TEST_F(DurabilityTest, ClosingThatCannotWriteAccessTimesIsNoFailure) {
+  const Ino ino = temp_.make_file(kRootIno, "a");
+  temp_.write(ino, 0, "one");
+  ASSERT_TRUE(temp_.vault().sync().ok());
+  temp_.clock().advance_seconds(100'000);
+  Bytes bytes(3);
+  ASSERT_TRUE(temp_.content().read(ino, 0, bytes, Access::noted).ok());
+  {
+    FlushHook full([](const std::string& path) { return is_database(path) ? ENOSPC : 0; });
+    EXPECT_TRUE(temp_.vault().close().ok());
+  }
+  temp_.reopen();
+  EXPECT_EQ(read("a"), "one");
+}
+
 TEST(CommitReports, EachReasonOfAFailureOnce) {
   std::vector<std::string> warnings;
   OpenOptions options{.committer_thread = false};

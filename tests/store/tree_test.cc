@@ -367,6 +367,18 @@ TEST_F(TreeTest, ManyEmptyXattrsComeBack) {
   EXPECT_EQ(listed->size(), set);
 }
 
+TEST_F(TreeTest, AsManyXattrsAsAreAllowedOfAllTheBytesThatAre) {
+  const Ino ino = temp_.make_file(kRootIno, "file");
+  const size_t size = kXattrTotalMax / kXattrCountMax;
+  for (size_t i = 0; i < kXattrCountMax; ++i) {
+    const std::string name = "user." + std::to_string(i);
+    ASSERT_TRUE(tree().set_xattr(ino, name, Bytes(size - name.size(), 'v'), XattrMode::create).ok()) << i;
+  }
+  EXPECT_TRUE(tree().set_xattr(ino, "user.x", {}, XattrMode::create).is(Code::no_space));
+  temp_.reopen();
+  EXPECT_EQ(tree().list_xattrs(ino)->size(), kXattrCountMax);
+}
+
 TEST_F(TreeTest, XattrModesAndRemoval) {
   const Ino ino = file(kRootIno, "a");
   EXPECT_TRUE(tree().get_xattr(ino, "user.x").is(Code::no_attribute));
