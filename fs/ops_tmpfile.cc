@@ -15,14 +15,17 @@
 
 namespace tain::fs {
 
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 14)
 namespace {
+
+constexpr uint32_t kTmpfile = 51;  // FUSE_TMPFILE of protocol 7.37: the headers here may be older than the kernel
 
 ssize_t read_request(int fd, void* buffer, size_t room, void*) {
   const ssize_t size = read(fd, buffer, room);
   fuse_in_header header;
   if (size < static_cast<ssize_t>(sizeof header)) return size;
   std::memcpy(&header, buffer, sizeof header);
-  if (header.opcode == FUSE_TMPFILE) {
+  if (header.opcode == kTmpfile) {
     header.opcode = FUSE_CREATE;
     std::memcpy(buffer, &header, sizeof header);
   }
@@ -53,5 +56,9 @@ Result<> offer(fuse_session* session) {
 Result<> offer_tmpfile(fuse_session* session) {
   return offer<fuse_lowlevel_ops>(session);
 }
+#else
+/// This libfuse lets nobody read its requests; the kernel says that the operation is not supported.
+Result<> offer_tmpfile(fuse_session*) { return {}; }
+#endif
 
 }  // namespace tain::fs

@@ -62,13 +62,14 @@ first_pass() {
     wanted="root user"
   fi
   if [[ $wanted == *user* ]]; then
-    # Families run side by side and share the user: the last one to let go of the lock removes it.
-    exec 9>"${TMPDIR:-/tmp}/tain-e2e-user.lock"
+    # Families run side by side, also those of other checks, and share the user: the last one to let go of the lock
+    # removes it.
+    exec 9>/tmp/tain-e2e-user.lock
     flock -s 9
     (
       flock 8
       id "$test_user" >/dev/null 2>&1 || useradd --no-create-home --shell /bin/bash "$test_user"
-    ) 8>"${TMPDIR:-/tmp}/tain-e2e-make-user.lock"
+    ) 8>/tmp/tain-e2e-make-user.lock
   fi
   for who in $wanted; do
     result=0
