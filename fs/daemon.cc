@@ -58,8 +58,7 @@ class SignalWatch {
       pollfd polled[] = {{fds->signals_.get(), POLLIN, 0}, {fds->wake_.get(), POLLIN, 0}};
       while (::poll(polled, 2, -1) < 0 && errno == EINTR) {}
       if (polled[0].revents == 0) return;
-      session.drop_kernel_caches();  // they outlive the mount while somebody has a file open
-      session.stop();
+      session.cut_off();
     });
     return watch;
   }
@@ -115,8 +114,7 @@ ControlServer::Handler control_handler(store::Vault& vault, Session& session, co
     if (op == "counters") return counters(vault);
     if (op == "sync") return reply_for(vault.sync());
     if (op == "stop") {
-      session.drop_kernel_caches();  // they outlive a lazy unmount while somebody has a file open
-      session.stop();
+      session.cut_off();
       return reply_for({});
     }
     return reply_for(Error(Code::usage, "unknown op").hint("status, counters, sync, stop or wait_closed"));
@@ -146,23 +144,27 @@ Result<> serve(store::Vault& vault, Session& session, Mountpoint& mountpoint, co
   if (options.idle_s > 0) {
     idle = TRY(IdleWatch::start(session, {.own = own, .limit_s = options.idle_s, .report = report}));
   }
+  bool locked = false;  // the logind thread's
   if (options.lock_on_suspend || options.lock_on_screen) {
     const auto lock = [&](const std::string& why) {
+      if (locked) return;  // the screen first, then sleep
       const auto cut_off = unmount_anyway(session, own, kLockGrace);
       if (!cut_off.ok()) return report("stays mounted although " + why + ": " + cut_off.error().message());
       for (const MountUser& user : *cut_off)
         report(user.name + " (" + std::to_string(user.pid) + ") was using it and has been cut off");
       report("unmounted: " + why);
+      locked = true;
     };
     logind = TRY(LogindWatch::start({.on_suspend = options.lock_on_suspend,
                                      .on_screen = options.lock_on_screen,
                                      .what = options.mountpoint,
-                                     .lock = lock}));
+                                     .lock = lock,
+                                     .lost = [&] { report("logind is gone: it will not be locked before sleep or with the screen"); }}));
   }
-  TRY(options.ready(session.device()));
-  auto ran = session.run();
-  if (logind) logind->stop();  // its thread uses the session
-  return ran;
+  Result<> outcome = options.ready(session.device());
+  if (outcome.ok()) outcome = session.run();
+  if (logind) logind->stop();  // its thread uses the session and what is here
+  return outcome;
 }
 
 }  // namespace

@@ -62,6 +62,7 @@ void IdleWatch::run() {
 bool IdleWatch::unmount() {
   const auto unmounted = unmount_if_unused(session_, options_.own);
   if (unmounted.ok()) {
+    session_.cut_off();  // another mount namespace may have a copy of the mount, as idle as this one
     options_.report("unmounted: idle for " + std::to_string(options_.limit_s) + " seconds");
   } else if (!unmounted.is(Code::busy) && !unmounted.is(Code::mountpoint)) {
     options_.report("idle, but stays mounted: " + unmounted.error().message());

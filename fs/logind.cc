@@ -151,7 +151,7 @@ void LogindWatch::Impl::run() {
     int more = 0;
     while ((more = sd_bus_process(bus, nullptr)) > 0) {
     }
-    if (more < 0) return;  // the bus is gone; so is everybody who could tell
+    if (more < 0) return options.lost();
     uint64_t wake_us = UINT64_MAX;
     sd_bus_get_timeout(bus, &wake_us);
     int wait_ms = -1;

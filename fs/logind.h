@@ -22,6 +22,8 @@ class LogindWatch {
     std::string what;  // is locked: shown by `systemd-inhibit --list`
     /// Locks it; `why` is "the machine goes to sleep" or "the session was locked". Threads: the watch's own.
     std::function<void(const std::string& why)> lock;
+    /// Told when the bus is gone, and with it everybody who could tell. Threads: the same.
+    std::function<void()> lost;
   };
   /// Whether this tain was built with it.
   static bool is_built_in();

@@ -33,13 +33,15 @@ Result<std::vector<MountUser>> unmount_anyway(Session& session, const SelfUnmoun
     std::this_thread::sleep_for(kRetry);
     unmounted = unmount_if_unused(session, own);
   }
-  if (unmounted.ok()) return std::vector<MountUser>();
+  if (unmounted.ok()) {
+    session.cut_off();  // another mount namespace may have a copy of the mount
+    return std::vector<MountUser>();
+  }
   if (!unmounted.is(Code::busy)) return std::move(unmounted).error();
   const MountEntry mount = TRY(own_mount(session, own.mountpoint));
   std::vector<MountUser> users = mount_users(mount);
   TRY(detach(own.mountpoint, Detach::lazily));
-  session.drop_kernel_caches();
-  session.stop();  // a lazy detach keeps serving those who have files open
+  session.cut_off();  // a lazy detach keeps serving those who have files open
   return users;
 }
 

@@ -186,6 +186,8 @@ struct Session::Impl {
   fuse_session* session = nullptr;
   std::atomic<bool> mounted{false};
   std::atomic<bool> loop_ended{false};
+  std::mutex cut_off_mutex;
+  bool is_cut_off = false;
 };
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -281,10 +283,14 @@ void Session::forget_root_attributes() {
   static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session, FUSE_ROOT_ID, -1, 0));
 }
 
-void Session::drop_kernel_caches() {
+void Session::cut_off() {
+  // One at a time: dropping a page that a program changed waits for a request that run() must still answer.
+  std::lock_guard lock(impl_->cut_off_mutex);
+  if (std::exchange(impl_->is_cut_off, true)) return;
   // One that the kernel has forgotten meanwhile is an error that means: done.
   for (Ino ino : impl_->filesystem.lookups().known())
     static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session, raw(ino), 0, 0));
+  stop();
 }
 
 std::vector<std::pair<std::string_view, uint64_t>> Session::op_counts() const {

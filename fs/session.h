@@ -49,10 +49,10 @@ class Session {
   uint64_t requests() const;
   /// Makes the kernel ask for the root's attributes when it is next used. Not from within a request.
   void forget_root_attributes();
-  /// Makes the kernel drop the content that it keeps of files, mapped pages included: whoever has one open must ask for
-  /// it again. For a mount that is about to be cut off, whose cache would live as long as a file is open. Not from
-  /// within a request.
-  void drop_kernel_caches();
+  /// Ends run() although programs may have files open. First makes the kernel drop the content that it keeps of files,
+  /// mapped pages included, which would live as long as a file is open. Returns when that is done, whoever began it.
+  /// Threads: any, but not from within a request.
+  void cut_off();
   /// Requests answered so far, by kind. Threads: any.
   std::vector<std::pair<std::string_view, uint64_t>> op_counts() const;
 
