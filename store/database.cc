@@ -69,19 +69,24 @@ Result<std::optional<Inode>> Database::load_inode(const ReadTxn& txn, Ino ino) {
   const auto key = ino_key(ino);
   auto value = TRY(txn.get(Table::inodes, key));
   if (!value.has_value()) return std::optional<Inode>();
-  auto record = TRY(cipher_.open_record(Table::inodes, key, *value));
+  return std::optional<Inode>(TRY(open_inode(ino, *value)));
+}
+
+Result<Inode> Database::open_inode(Ino ino, ByteView value, Damage* damage) const {
+  auto record = TRY(cipher_.open_record(Table::inodes, ino_key(ino), value, damage));
   if (record.kind != Kind::inode) return Error(Code::corrupt, "inode table holds another kind of record");
   if (record.schema != kInodeSchema) return unknown_schema("inode", record.schema);
   Inode inode = TRY(decode_inode(record.body));
   if (inode.ino != ino) return Error(Code::corrupt, "inode record names another inode");
-  return std::optional<Inode>(std::move(inode));
+  return inode;
 }
 
-Result<Xattrs> Database::load_xattrs(const ReadTxn& txn, Ino ino) {
+Result<Xattrs> Database::load_xattrs(const ReadTxn& txn, Ino ino, Damage* damage) {
+  if (damage != nullptr) *damage = Damage::none;
   const auto key = ino_key(ino);
   auto value = TRY(txn.get(Table::xattrs, key));
   if (!value.has_value()) return Xattrs();
-  auto record = TRY(cipher_.open_record(Table::xattrs, key, *value));
+  auto record = TRY(cipher_.open_record(Table::xattrs, key, *value, damage));
   if (record.kind != Kind::xattrs) return Error(Code::corrupt, "attribute table holds another kind of record");
   if (record.schema != kXattrsSchema) return unknown_schema("extended attributes", record.schema);
   InodeXattrs xattrs = TRY(decode_xattrs(record.body));
@@ -135,12 +140,15 @@ Result<Database::Dirents> Database::load_dirents(const ReadTxn& txn, Ino directo
       break;
     }
     out.last = Cookie{load_be64(found->key.data() + 8)};
-    auto dirent = open_dirent(*found);
+    out.bytes += found->value.size();
+    Damage damage = Damage::none;
+    auto dirent = open_dirent(*found, &damage);
     // One damaged name must not take the rest of its folder along.
     if (dirent.is(Code::corrupt) || dirent.is(Code::format_too_new)) {
       ++out.damaged;
-      static_cast<void>(cipher_.open_record(Table::dirents, found->key, found->value, &out.damage).ok());
+      out.damage = damage == Damage::none ? Damage::rot : damage;
     } else {
+      if (damage != Damage::none) ++out.bad_checksums;
       out.entries.push_back(TRY(std::move(dirent)));
     }
   }
@@ -148,8 +156,8 @@ Result<Database::Dirents> Database::load_dirents(const ReadTxn& txn, Ino directo
   return out;
 }
 
-Result<Dirent> Database::open_dirent(const Cursor::Item& item) {
-  auto record = TRY(cipher_.open_record(Table::dirents, item.key, item.value));
+Result<Dirent> Database::open_dirent(const Cursor::Item& item, Damage* damage) const {
+  auto record = TRY(cipher_.open_record(Table::dirents, item.key, item.value, damage));
   if (record.kind != Kind::dirent) return Error(Code::corrupt, "directory entry table holds another kind of record");
   if (record.schema != kDirentSchema) return unknown_schema("directory entry", record.schema);
   Dirent dirent = TRY(decode_dirent(record.body));

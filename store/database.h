@@ -57,7 +57,10 @@ class Database {
 
   /// Nothing when there is no such record. Errors of all: corrupt, io.
   Result<std::optional<Inode>> load_inode(const ReadTxn& txn, Ino ino);
-  Result<Xattrs> load_xattrs(const ReadTxn& txn, Ino ino);
+  /// The record in `value`, found under the key of `ino`. `*damage` of these two, when given, is always set: to none
+  /// only if the value's checksum is right, too.
+  Result<Inode> open_inode(Ino ino, ByteView value, Damage* damage = nullptr) const;
+  Result<Xattrs> load_xattrs(const ReadTxn& txn, Ino ino, Damage* damage = nullptr);
   Result<State> load_state(const ReadTxn& txn);
   Result<std::vector<Ino>> load_orphans(const ReadTxn& txn);
   struct Dirents {
@@ -66,6 +69,8 @@ class Database {
     bool complete = true;  // no more records up to `to`
     uint64_t damaged = 0;  // places in the range where a name may be that cannot be read
     Damage damage = Damage::rot;  // what the last of them suffered
+    uint64_t bad_checksums = 0;   // of names that can be read
+    uint64_t bytes = 0;           // of the records read, as they are stored
   };
   /// Entries of `directory` with cookies in [from, to], in cookie order, of at most `limit` records.
   Result<Dirents> load_dirents(const ReadTxn& txn, Ino directory, Cookie from, Cookie to, size_t limit);
@@ -80,7 +85,7 @@ class Database {
   Damage diagnose(const ReadTxn& txn, Table table, ByteView key);
 
  private:
-  Result<Dirent> open_dirent(const Cursor::Item& item);
+  Result<Dirent> open_dirent(const Cursor::Item& item, Damage* damage) const;
   Env& env_;
   const Cipher& cipher_;
   BlockCache cache_;

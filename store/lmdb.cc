@@ -163,6 +163,7 @@ Result<> Env::map_file() {
   map_ = static_cast<const uint8_t*>(map);
   map_size_ = info.me_mapsize;
   pages_ = PageSource::mapped(map_, stat.ms_psize);
+  file_pages_ = PageSource::of_file(fd, stat.ms_psize);
   return cover_pages();
 }
 
@@ -283,7 +284,7 @@ std::string Env::version() {
   return mdb_version(nullptr, nullptr, nullptr);
 }
 
-Result<ReadTxn> ReadTxn::begin(Env& env) {
+Result<ReadTxn> ReadTxn::begin(Env& env, PageAccess access) {
   MDB_txn* txn = nullptr;
   {
     std::lock_guard lock(env.idle_mutex_);
@@ -298,13 +299,13 @@ Result<ReadTxn> ReadTxn::begin(Env& env) {
     // the state before that commit, which the committer looked at last, stands still without being pinned.
     std::lock_guard lock(env.idle_mutex_);
     if (txn != nullptr) env.idle_.push_back(txn);
-    ReadTxn last(env, nullptr);
+    ReadTxn last(env, nullptr, access);
     last.snapshot_ = env.snapshot_;
     if (last.snapshot_ == nullptr) return lmdb_error(rc, "read database");
     return last;
   }
   if (rc != 0) return lmdb_error(rc, "read database");
-  ReadTxn out(env, txn);
+  ReadTxn out(env, txn, access);
   for (int attempt = 0;; ++attempt) {
     auto snapshot = env.snapshot(mdb_txn_id(txn));
     if (snapshot.ok()) {
@@ -325,13 +326,23 @@ ReadTxn::~ReadTxn() {
 }
 
 Result<std::optional<ByteView>> ReadTxn::get(Table table, ByteView key) const {
-  if (auto value = find_value(env_->pages_, snapshot_->root(table), snapshot_->last_page, key)) return value;
+  const bool mapped = access_ == PageAccess::mapped;
+  if (mapped) {
+    if (auto value = find_value(pages(), snapshot_->root(table), snapshot_->last_page, key)) return value;
+  }
   // Not there, or damaged: only a closer look tells.
-  TreeWalk walk(env_->pages_, snapshot_->root(table), snapshot_->last_page);
+  TreeWalk walk(pages(), snapshot_->root(table), snapshot_->last_page);
   const bool found = TRY(walk.seek(key));
   if (!found || compare_keys(walk.node().key, key) != 0) return std::optional<ByteView>();
-  Bytes unused;  // the pages are mapped
-  return std::optional<ByteView>(TRY(walk.value(unused)));
+  Bytes copy;
+  ByteView value = TRY(walk.value(copy));
+  if (mapped) return std::optional<ByteView>(value);
+  if (copy.empty()) {  // it stands on a page of the walk's
+    copy.assign(value.begin(), value.end());
+    value = copy;
+  }
+  copies_.push_back(std::move(copy));  // its bytes stay where they are
+  return std::optional<ByteView>(value);
 }
 
 Result<Cursor> Cursor::open(const ReadTxn& txn, Table table) {

@@ -72,6 +72,7 @@ class Env {
   const uint8_t* map_ = nullptr;  // our own map of the file: LMDB does not tell where its is
   size_t map_size_ = 0;
   PageSource pages_;
+  PageSource file_pages_;  // the same, read with pread
   std::string path_;
   std::array<MDB_dbi, kTableCount + 1> dbi_{};  // by table number
   std::atomic<uint64_t> committing_{0};         // the last transaction whose commit may have begun
@@ -85,13 +86,25 @@ class Env {
   std::vector<MDB_txn*> idle_;                // reset read transactions, to be renewed: cheaper than beginning anew
 };
 
+/// How a read transaction gets at pages.
+enum class PageAccess {
+  mapped,
+  /// With pread: a sector that the device cannot read is an error and not a signal, and what was read leaves no mapped
+  /// pages behind. Every page on the way to a value is checked whole. For who reads everything.
+  copied,
+};
+
 /// A consistent view of the last commit. Threads: used by one at a time.
 class ReadTxn {
  public:
-  static Result<ReadTxn> begin(Env& env);
+  static Result<ReadTxn> begin(Env& env, PageAccess access = PageAccess::mapped);
   ~ReadTxn();
   ReadTxn(ReadTxn&& other) noexcept
-      : env_(other.env_), txn_(std::exchange(other.txn_, nullptr)), snapshot_(std::move(other.snapshot_)) {}
+      : env_(other.env_),
+        txn_(std::exchange(other.txn_, nullptr)),
+        snapshot_(std::move(other.snapshot_)),
+        access_(other.access_),
+        copies_(std::move(other.copies_)) {}
   ReadTxn& operator=(ReadTxn&&) = delete;
 
   /// Nothing when the key is not there. Errors: corrupt (also: whether it is there cannot be known), io.
@@ -101,10 +114,13 @@ class ReadTxn {
  private:
   friend class Cursor;
   friend class Env;
-  ReadTxn(Env& env, MDB_txn* txn) : env_(&env), txn_(txn) {}
+  ReadTxn(Env& env, MDB_txn* txn, PageAccess access) : env_(&env), txn_(txn), access_(access) {}
+  const PageSource& pages() const { return access_ == PageAccess::mapped ? env_->pages_ : env_->file_pages_; }
   Env* env_;
   MDB_txn* txn_;                              // pins the pages of the state that it sees
   std::shared_ptr<const Snapshot> snapshot_;  // shared with Env and other transactions on the same state
+  PageAccess access_;
+  mutable std::vector<Bytes> copies_;  // the values that get() returned, when they are not mapped
 };
 
 /// Walks a table in key order. Lives inside its transaction.
@@ -129,7 +145,7 @@ class Cursor {
 
  private:
   Cursor(const ReadTxn& txn, Table table)
-      : table_(table), walk_(txn.env_->pages_, txn.snapshot_->root(table), txn.snapshot_->last_page) {}
+      : table_(table), walk_(txn.pages(), txn.snapshot_->root(table), txn.snapshot_->last_page) {}
   Result<std::optional<Item>> item(Result<bool> moved);
   Table table_;
   TreeWalk walk_;
