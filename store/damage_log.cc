@@ -88,6 +88,28 @@ void DamageLog::overwritten(Ino ino, uint64_t begin, uint64_t end) {
   auto it = entries_.find(raw(ino));
   if (it == entries_.end()) return;
   erase_range(it->second, begin, end);
+  forget_if_empty(it);
+}
+
+void DamageLog::record_intact(Ino ino) {
+  if (empty()) return;
+  std::lock_guard lock(mutex_);
+  auto it = entries_.find(raw(ino));
+  if (it == entries_.end()) return;
+  it->second.record.reset();
+  forget_if_empty(it);
+}
+
+void DamageLog::names_intact(Ino directory) {
+  if (empty()) return;
+  std::lock_guard lock(mutex_);
+  auto it = entries_.find(raw(directory));
+  if (it == entries_.end()) return;
+  it->second.names.reset();
+  forget_if_empty(it);
+}
+
+void DamageLog::forget_if_empty(std::map<uint64_t, Entry>::iterator it) {
   if (it->second.empty()) entries_.erase(it);
   size_.store(entries_.size(), std::memory_order_relaxed);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What turned out to be damaged while a vault is open, for status and for the files' own attribute.
 //
-// Only a read that failed writes here. Who overwrites, truncates or removes what is damaged takes it off.
+// Reads that failed and the scrubber (store/scrub.h) write here. Who overwrites, truncates or removes what is damaged
+// takes it off; so does the scrubber when it finds attributes or names intact.
 #pragma once
 
 #include <atomic>
@@ -35,7 +36,12 @@ class DamageLog {
   /// Bytes [begin, end) were written anew, or cut off.
   void overwritten(Ino ino, uint64_t begin, uint64_t end);
   void removed(Ino ino);
+  /// The attributes of an entry, and its extended ones, can be read.
+  void record_intact(Ino ino);
+  /// All names in a directory can be read.
+  void names_intact(Ino directory);
 
+  bool full() const { return size_.load(std::memory_order_relaxed) >= kEntriesMax; }
   bool empty() const { return size_.load(std::memory_order_relaxed) == 0; }
   /// Kinds and places: "rot 65536-131071", "tampering record", "rot names 0-4095". Nothing for what is intact.
   std::optional<std::string> describe(Ino ino) const;
@@ -58,6 +64,7 @@ class DamageLog {
   };
   /// Null when there is no room.
   Entry* entry(Ino ino);
+  void forget_if_empty(std::map<uint64_t, Entry>::iterator it);
   void erase_range(Entry& entry, uint64_t begin, uint64_t end);
   static std::string text(const Entry& entry);
 

@@ -12,6 +12,7 @@
 #include "store/committer.h"
 #include "store/content.h"
 #include "store/header_file.h"
+#include "store/scrub.h"
 #include "store/tree.h"
 
 namespace tain::store {
@@ -367,6 +368,11 @@ uint64_t Vault::room_bytes() const {
 }
 
 const DamageLog& Vault::damage() const { return impl_->set->damage(); }
+
+std::unique_ptr<Scrubber> Vault::make_scrubber(bool keep_position) {
+  return std::make_unique<Scrubber>(*impl_->set, impl_->info.directory, impl_->info.id,
+                                    Scrubber::Options{.keep = keep_position});
+}
 
 VaultStats Vault::stats() const {
   std::lock_guard lock(impl_->set->mutex());

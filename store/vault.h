@@ -24,6 +24,7 @@ namespace tain::store {
 
 class Tree;
 class Content;
+class Scrubber;
 
 struct CreateOptions {
   std::optional<Suite> suite;  // none: AES-256-GCM where the CPU has it, else XChaCha20-Poly1305
@@ -110,6 +111,8 @@ class Vault {
   VaultStats stats() const;
   /// What turned out to be damaged since the vault was opened. Threads: any.
   const DamageLog& damage() const;
+  /// For going through all data; it must be gone before close(). `keep_position`: in the vault's file `scrub`.
+  std::unique_ptr<Scrubber> make_scrubber(bool keep_position);
   /// Bytes that can still be written before the disk is full. Threads: any.
   uint64_t room_bytes() const;
 

@@ -8,6 +8,7 @@
 #include <random>
 #include <thread>
 
+#include "store/scrub.h"
 #include "tests/support/audit.h"
 #include "tests/support/temp_vault.h"
 
@@ -30,6 +31,24 @@ constexpr int kSteps = 600;
 
 class ConcurrencyTest : public testing::Test {
  protected:
+  /// Scrubs for as long as `more` says so, and then to the end, in steps of all sizes. Nothing is damaged.
+  void scrub_while(const std::function<bool()>& more) {
+    std::mt19937_64 random(7);
+    auto scrubber = temp_.vault().make_scrubber(false);
+    int passes = 0;
+    while (more() || passes == 0 || scrubber->running()) {
+      if (!scrubber->running()) {
+        scrubber->begin();
+        ++passes;
+      }
+      auto stepped = scrubber->step(1 + random() % 300'000);
+      EXPECT_TRUE(stepped.ok()) << stepped.error().message();
+      if (!stepped.ok()) return;
+    }
+    EXPECT_EQ(scrubber->state().record.last.lost, 0u);
+    EXPECT_EQ(scrubber->state().damaged, 0u);
+    for (const auto& item : temp_.vault().damage().items()) ADD_FAILURE() << raw(item.ino) << ": " << item.text;
+  }
   /// Runs all of `work` at once.
   static void together(const std::vector<std::function<void()>>& work) {
     std::vector<std::thread> threads;
@@ -170,6 +189,7 @@ TEST_F(ConcurrencyTest, MixedWorkOfManyThreadsIsAllThere) {
   work.emplace_back([&] {
     while (running > 0) EXPECT_TRUE(temp_.vault().sync().ok());
   });
+  work.emplace_back([&] { scrub_while([&] { return running > 0; }); });
   work.emplace_back([&] {
     while (running > 0) {
       uint64_t last = 0;
@@ -192,9 +212,10 @@ TEST_F(ConcurrencyTest, WritersOfOneFileKeepToTheirBytes) {
   // Interleaved stripes: every block belongs to all threads, and commits replace it in between.
   constexpr size_t kThreads = 4, kStripe = 1000, kRows = 250;
   const Ino ino = temp_.make_file(kRootIno, "striped");
+  std::atomic<size_t> running{kThreads};
   std::vector<std::function<void()>> work;
   for (size_t t = 0; t < kThreads; ++t) {
-    work.emplace_back([this, ino, t] {
+    work.emplace_back([this, ino, t, &running] {
       for (size_t round = 0; round < 3; ++round) {
         const std::string data(kStripe, static_cast<char>('a' + t * 3 + round));
         for (size_t row = 0; row < kRows; ++row) {
@@ -203,8 +224,10 @@ TEST_F(ConcurrencyTest, WritersOfOneFileKeepToTheirBytes) {
           if (row % 50 == 49) { EXPECT_TRUE(temp_.vault().fsync(ino).ok()); }
         }
       }
+      --running;
     });
   }
+  work.emplace_back([&] { scrub_while([&] { return running > 0; }); });
   work.emplace_back([this] {
     for (int i = 0; i < 30; ++i) EXPECT_TRUE(temp_.vault().sync().ok());
   });
