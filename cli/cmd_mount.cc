@@ -24,6 +24,7 @@
 #include "cli/mount_options.h"
 #include "cli/password.h"
 #include "cli/placement.h"
+#include "cli/rate.h"
 #include "cli/target.h"
 #include "cli/version.h"
 #include "fs/daemon.h"
@@ -225,6 +226,8 @@ Result<> cmd_mount(World& world, const Arguments& arguments) {
   flags.lock_on_suspend |= arguments.has("lock-on-suspend");
   flags.lock_on_screen |= arguments.has("lock-on-screen");
   if (const auto idle = arguments.value("idle")) flags.idle_s = TRY(parse_duration(*idle));
+  if (const auto rate = arguments.value("scrub-rate")) flags.scrub_rate_bytes_s = TRY(parse_rate(*rate));
+  if (const auto after = arguments.value("scrub-after")) flags.scrub_after_s = TRY(parse_duration(*after));
 
   fs::DaemonOptions options;
   const std::string& vault = arguments.positional()[0];
@@ -241,6 +244,8 @@ Result<> cmd_mount(World& world, const Arguments& arguments) {
   options.idle_s = flags.idle_s;
   options.lock_on_suspend = flags.lock_on_suspend;
   options.lock_on_screen = flags.lock_on_screen;
+  options.scrub_rate_bytes_s = flags.scrub_rate_bytes_s;
+  options.scrub_after_s = flags.scrub_after_s;
   options.fuse_options = flags.fuse_options;
 
   // All that can be known is checked before anybody types a password; the serving process checks again.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // tain status: what a vault is doing, without its password.
+#include <ctime>
+
 #include "cli/commands.h"
 #include "cli/target.h"
+#include "fs/damage_report.h"
 #include "fs/find_daemon.h"
 #include "store/vault.h"
 
@@ -25,7 +28,11 @@ Result<json> describe(const World& world, const Target& target) {
               {"header", {{"sequence", info.header_sequence}, {"copy_used", info.copy_used}}}};
   auto holder = store::Vault::holder(target.vault_directory);
   if (holder.ok() && *holder) out["pid"] = (*holder)->pid;
-  if (!target.mount) return out;
+  if (!target.mount) {
+    if (const auto record = store::read_scrub_record(target.vault_directory, info.id))
+      out["scrub"] = fs::describe_scrub({.running = record->started_s != 0, .record = *record, .damaged = record->damaged.size()});
+    return out;
+  }
 
   out["mountpoint"] = target.mount->mountpoint;
   out["read_only"] = target.mount->read_only;
@@ -37,7 +44,7 @@ Result<json> describe(const World& world, const Target& target) {
     return out;
   }
   for (const char* member : {"pid", "version", "mounted_at", "entries", "content_bytes", "store_bytes", "pending_bytes", "secrets_locked",
-                             "idle_timeout_s", "damaged", "damaged_complete", "damaged_entries"}) {
+                             "idle_timeout_s", "damaged", "damaged_complete", "damaged_entries", "scrub"}) {
     if (live->contains(member)) out[member] = (*live)[member];
   }
   return out;
@@ -57,6 +64,34 @@ std::string damage_of(World& world, const json& status) {
             " (" + first.value("damage", std::string()) + ")";
   }
   return text + "; unmount and run tain check";
+}
+
+std::string date_of(int64_t time_s) {
+  const auto time = static_cast<time_t>(time_s);
+  tm local{};
+  char text[32];
+  if (::localtime_r(&time, &local) == nullptr || std::strftime(text, sizeof text, "%Y-%m-%d", &local) == 0) return "?";
+  return text;
+}
+
+std::string scrub_of(const json& status) {
+  const json& scrub = status["scrub"];
+  std::string text;
+  if (const json last = scrub.value("last", json()); last.is_object()) {
+    const uint64_t damaged = last.value("damaged", uint64_t{0}), lost = last.value("lost", uint64_t{0});
+    text = date_of(last.value("ended_at", int64_t{0}));
+    if (damaged + lost == 0) text += ", all intact";
+    if (damaged > 0) text += ", " + std::to_string(damaged) + (damaged == 1 ? " entry" : " entries") + " damaged";
+    if (damaged == 0 && lost > 0) text += ", the database is damaged";
+  }
+  if (scrub.value("running", false)) {
+    const int percent = static_cast<int>(scrub.value("part", 0.0) * 100);
+    if (!text.empty()) text += "; ";
+    text += !status["mounted"].get<bool>() ? std::string("a pass is interrupted and goes on with the next mount")
+                                           : "running, " + std::to_string(percent) + " %";
+  }
+  if (const auto error = scrub.find("error"); error != scrub.end()) text += ", stands still: " + error->get<std::string>();
+  return text.empty() ? "never" : text;
 }
 
 void print_text(World& world, const json& status) {
@@ -83,6 +118,7 @@ void print_text(World& world, const json& status) {
     line("secrets", status.value("secrets_locked", false) ? "locked in memory" : "may be swapped to disk: the memory lock limit is too low");
   }
   if (status.contains("damaged")) line("damaged", damage_of(world, status));
+  if (status.contains("scrub")) line("scrubbed", scrub_of(status));
   if (status.contains("unreachable")) line("more", "not known: " + status["unreachable"].get<std::string>());
   line("cipher", status["cipher"].get<std::string>() + ", key epoch " + std::to_string(status["key_epoch"].get<uint32_t>()));
   line("password", "Argon2id, " + std::to_string(status["kdf"]["passes"].get<uint32_t>()) + " passes over " +

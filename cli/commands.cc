@@ -80,7 +80,7 @@ const std::vector<Command>& commands() {
        "an existing one must be empty. While the vault is not mounted, the mountpoint refuses writes, so that nothing\n"
        "lands there in clear; tain unmount --release takes that off.\n"
        "Mount options: ro, rw, allow_other, allow_root, noatime, noexec, acl, noacl, idle=TIME, lock_on_suspend,\n"
-       "lock_on_screen, passfile=FILE (mount.tain only).\n"
+       "lock_on_screen, scrub_rate=RATE, scrub_after=TIME, passfile=FILE (mount.tain only).\n"
        "POSIX ACLs are on where other users may be let in or the vault has some; acl and noacl say otherwise.\n"
        "nosuid and nodev are always on; what is meant for mount(8), systemd or a desktop is ignored.\n",
        join({{{"foreground", 'f', "", "stay in the foreground; Ctrl-C unmounts"},
@@ -89,7 +89,9 @@ const std::vector<Command>& commands() {
               {"allow-other", 0, "", "let other users in, as far as the files' permissions go"},
               {"idle", 0, "TIME", "unmount after that long without use, e.g. 15m; not while a file is open"},
               {"lock-on-suspend", 0, "", "unmount before the machine sleeps; programs that use the mount are cut off"},
-              {"lock-on-screen", 0, "", "unmount when the session is locked; programs that use it are cut off"}},
+              {"lock-on-screen", 0, "", "unmount when the session is locked; programs that use it are cut off"},
+              {"scrub-rate", 0, "RATE", "bytes a second of reading all data in the background: 4M if not given, or off"},
+              {"scrub-after", 0, "TIME", "begin that long after the mount (default 5m), if 30 days have passed"}},
              password_options(),
              {kJson}}),
        cmd_mount},
@@ -122,6 +124,12 @@ const std::vector<Command>& commands() {
        "wrong any more. A database whose structure is damaged is left alone: see tain salvage.\n",
        join({{{"repair", 0, "", "mend what can be mended; keeps a copy of the database as it was"}}, password_options(), {kJson}}),
        cmd_check},
+      {"scrub", {}, "VAULT|MOUNTPOINT", 1, 1, "read all data of a vault, mounted or not, to find damage early",
+       "A mount does this by itself, slowly, once in 30 days; this command makes it as fast as it goes. Ctrl-C keeps the\n"
+       "position: a mount goes on slowly, and the next run goes on from there. Reads every checksum and seal that belongs\n"
+       "to an entry; what only a comparison of everything can tell (counts, links, digests) is for tain check, which needs\n"
+       "the vault unmounted. Exits with 26 when something is damaged. The password is for a vault that is not mounted.\n",
+       join({password_options(), {kJson}}), cmd_scrub},
       {"salvage", {}, "OLD NEW", 2, 2, "take what is intact out of a damaged vault into a new one",
        "OLD is only read. NEW opens with the same password. Needs one intact copy of OLD's header. Entries whose names are\n"
        "lost are in lost+found; damaged parts of a file read as zeros, and its attribute user.tain.damaged lists them.\n"

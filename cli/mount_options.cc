@@ -7,6 +7,7 @@
 
 #include "cli/arguments.h"
 #include "cli/duration.h"
+#include "cli/rate.h"
 
 namespace tain::cli {
 namespace {
@@ -40,6 +41,8 @@ Result<> add_option(const std::string& option, MountFlags& flags) {
   else if (option == "lock_on_suspend") flags.lock_on_suspend = true;
   else if (option == "lock_on_screen") flags.lock_on_screen = true;
   else if (starts_option("idle=")) flags.idle_s = TRY(parse_duration(std::string_view(option).substr(5)));
+  else if (starts_option("scrub_rate=")) flags.scrub_rate_bytes_s = TRY(parse_rate(std::string_view(option).substr(11)));
+  else if (starts_option("scrub_after=")) flags.scrub_after_s = TRY(parse_duration(std::string_view(option).substr(12)));
   else if (contains(kPassedOn, option)) flags.fuse_options.push_back(option);
   else if (!contains(kIgnored, option) && std::none_of(kIgnoredPrefixes.begin(), kIgnoredPrefixes.end(), starts_option)) {
     return Error(Code::usage, "unknown mount option " + option).hint("tain mount --help lists the options");

@@ -16,6 +16,8 @@ struct MountFlags {
   int64_t idle_s = 0;  // 0: never
   bool lock_on_suspend = false;
   bool lock_on_screen = false;
+  uint64_t scrub_rate_bytes_s = uint64_t{4} << 20;  // 0: off
+  int64_t scrub_after_s = 300;
   std::vector<std::string> fuse_options;  // passed on as they are
 };
 

@@ -18,8 +18,13 @@ class ProgressLine {
   ProgressLine& operator=(const ProgressLine&) = delete;
   /// `total` 0: not known yet.
   void show(uint64_t done, uint64_t total);
+  /// `part` from 0 to 1, where what is left is not known in bytes.
+  void show_part(double part, uint64_t done);
 
  private:
+  /// False when there is nothing to draw on, or it was drawn a moment ago.
+  bool begin();
+  void bar(double part);
   World& world_;
   const std::string verb_;
   std::chrono::steady_clock::time_point next_{};

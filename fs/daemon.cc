@@ -19,6 +19,7 @@
 #include "fs/idle.h"
 #include "fs/logind.h"
 #include "fs/mountpoint.h"
+#include "fs/scrub_watch.h"
 #include "fs/session.h"
 #include "store/vault.h"
 
@@ -77,7 +78,8 @@ class SignalWatch {
   std::thread thread_;
 };
 
-json describe(store::Vault& vault, const Session& session, const DaemonOptions& options, int64_t mounted_at_s) {
+json describe(store::Vault& vault, const Session& session, const ScrubWatch& scrub, const DaemonOptions& options,
+              int64_t mounted_at_s) {
   const store::VaultInfo& info = vault.info();
   const store::VaultStats stats = vault.stats();
   json out = {{"ok", true},
@@ -96,7 +98,8 @@ json describe(store::Vault& vault, const Session& session, const DaemonOptions& 
           {"content_bytes", stats.content_bytes},
           {"store_bytes", stats.store_bytes},
           {"pending_bytes", stats.pending_bytes},
-          {"secrets_locked", Secret::all_locked()}};
+          {"secrets_locked", Secret::all_locked()},
+          {"scrub", describe_scrub(scrub.state())}};
   out.update(describe_damage(vault));
   return out;
 }
@@ -106,27 +109,46 @@ json counters(const store::Vault& vault) {
   return {{"ok", true}, {"commits", stats.commits}, {"journal_frames", stats.journal_frames}};
 }
 
-ControlServer::Handler control_handler(store::Vault& vault, Session& session, const DaemonOptions& options) {
+/// A pass is asked for, or left to its own pace.
+json scrub_request(ScrubWatch& scrub, const json& request) {
+  const bool wanted = request.value("hurry", true);
+  const json state = describe_scrub(scrub.state());
+  wanted ? scrub.hurry() : scrub.slow_down();
+  return {{"ok", true}, {"scrub", state}};
+}
+
+/// How far it is, or how it ended, with the damaged entries.
+json scrub_report(store::Vault& vault, const ScrubWatch& scrub, const json& request) {
+  json out = {{"ok", true}, {"scrub", describe_scrub(scrub.state())}};
+  if (request.value("list", false)) out.update(describe_damage(vault, kListedInReport));
+  return out;
+}
+
+ControlServer::Handler control_handler(store::Vault& vault, Session& session, ScrubWatch& scrub,
+                                       const DaemonOptions& options) {
   const int64_t mounted_at_s = system_clock().wall_ns() / 1'000'000'000;
-  return [&vault, &session, &options, mounted_at_s](const json& request) -> json {
+  return [&vault, &session, &scrub, &options, mounted_at_s](const json& request) -> json {
     const json op = request.value("op", json());
-    if (op == "status") return describe(vault, session, options, mounted_at_s);
+    if (op == "status") return describe(vault, session, scrub, options, mounted_at_s);
     if (op == "counters") return counters(vault);
     if (op == "sync") return reply_for(vault.sync());
+    if (op == "scrub") return scrub_request(scrub, request);
+    if (op == "scrub_state") return scrub_report(vault, scrub, request);
     if (op == "stop") {
       session.cut_off();
       return reply_for({});
     }
-    return reply_for(Error(Code::usage, "unknown op").hint("status, counters, sync, stop or wait_closed"));
+    return reply_for(Error(Code::usage, "unknown op").hint("status, counters, sync, scrub, scrub_state, stop or wait_closed"));
   };
 }
 
-Result<std::unique_ptr<ControlServer>> start_control(store::Vault& vault, Session& session, const DaemonOptions& options,
+Result<std::unique_ptr<ControlServer>> start_control(store::Vault& vault, Session& session, ScrubWatch& scrub,
+                                                     const DaemonOptions& options,
                                                      const Result<RuntimeDirectory>& directory) {
   if (!directory.ok()) return directory.error();
   if (session.device().empty()) return Error(Code::io, "the mount is not in the mount table");
   const std::string path = control_socket_path(directory->path(), session.device());
-  auto server = TRY(ControlServer::start(path, control_handler(vault, session, options)));
+  auto server = TRY(ControlServer::start(path, control_handler(vault, session, scrub, options)));
   TRY(vault.set_control_socket(path));
   return server;
 }
@@ -195,13 +217,20 @@ Result<> run_daemon(const DaemonOptions& options, Secret password) {
   mount_options.fuse_options = options.fuse_options;
   auto session = TRY(Session::start(*vault, mount_options));
 
-  auto control = start_control(*vault, *session, options, directory);
+  auto scrub = TRY(ScrubWatch::start(
+      *vault, {.rate_bytes_s = options.scrub_rate_bytes_s,
+               .first_after_s = options.scrub_after_s,
+               .keep_position = !options.read_only,
+               .requests = [&session] { return session->requests(); },
+               .report = [&options](const std::string& line) { options.warn(options.mountpoint + ": " + line); }}));
+  auto control = start_control(*vault, *session, *scrub, options, directory);
   if (!control.ok()) {  // the mount works without
     options.warn("no control socket: " + control.error().message() + "; status and unmount will know less");
   }
   Result<> outcome = serve(*vault, *session, mountpoint, options, logind);
   session->unmount();
-  if (control.ok()) (*control)->stop();  // its handler uses the session and the vault
+  if (control.ok()) (*control)->stop();  // its handler uses the session, the vault and the scrub watch
+  scrub.reset();                         // its thread uses the session and the vault
   session.reset();
   mountpoint.tidy();
   if (auto closed = vault->close(); outcome.ok()) outcome = std::move(closed);

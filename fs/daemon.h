@@ -24,6 +24,8 @@ struct DaemonOptions {
   int64_t idle_s = 0;  // unmount after so many seconds without use; 0: never
   bool lock_on_suspend = false;  // unmount before the machine sleeps, whoever uses the mount
   bool lock_on_screen = false;   // unmount when the session is locked
+  uint64_t scrub_rate_bytes_s = 0;  // of reading everything in the background; 0: only when somebody asks
+  int64_t scrub_after_s = 0;        // the earliest begin of that
   std::vector<std::string> fuse_options;
   /// Told about things a person should know, one line each. Threads: any.
   std::function<void(const std::string&)> warn;

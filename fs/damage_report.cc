@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kNamedMax = 16;      // entries that are listed
+constexpr size_t kListBytesMax = 128 * 1024;  // a reply has room for that
 constexpr size_t kNamesMax = 50'000;  // that are looked at in search of theirs
 constexpr uint8_t kDirectoryType = S_IFDIR >> 12;
 
@@ -43,22 +43,50 @@ std::map<uint64_t, std::string> find_paths(store::Tree& tree, std::map<uint64_t,
 
 }  // namespace
 
-json describe_damage(store::Vault& vault) {
+json describe_damage(store::Vault& vault, size_t listed_max) {
   if (vault.damage().empty()) return json::object();
   const auto items = vault.damage().items();
   std::map<uint64_t, std::string> wanted;
   for (const auto& item : items)
-    if (wanted.size() < kNamedMax) wanted.emplace(raw(item.ino), item.text);
+    if (wanted.size() < listed_max) wanted.emplace(raw(item.ino), item.text);
   const auto paths = find_paths(vault.tree(), wanted);
   json entries = json::array();
+  size_t bytes = 0;
   for (const auto& [ino, text] : wanted) {
+    if (bytes > kListBytesMax) break;
     json entry = {{"ino", ino}, {"damage", text}};
     if (const auto path = paths.find(ino); path != paths.end()) entry["path"] = path->second;
+    bytes += text.size() + entry.value("path", std::string()).size() + 64;
     entries.push_back(std::move(entry));
   }
   return {{"damaged", items.size()},
           {"damaged_complete", items.size() < store::DamageLog::kEntriesMax},
           {"damaged_entries", std::move(entries)}};
+}
+
+json describe_scrub(const store::ScrubState& state) {
+  const store::ScrubRecord& record = state.record;
+  json out = {{"running", state.running}};
+  if (state.running) {
+    out.update({{"part", state.part},
+                {"bytes", record.counts.bytes},
+                {"entries", record.counts.entries},
+                {"started_at", record.started_s},
+                {"damaged", state.damaged}});
+  }
+  if (record.last_ended_s != 0) {
+    out["last"] = {{"started_at", record.last_started_s}, {"ended_at", record.last_ended_s},
+                   {"bytes", record.last.bytes},          {"entries", record.last.entries},
+                   {"damaged", record.last_damaged},      {"lost", record.last.lost}};
+  }
+  return out;
+}
+
+json describe_scrub(const ScrubWatch::State& state) {
+  json out = describe_scrub(state.scrub);
+  out.update({{"hurried", state.hurried}, {"background", state.background}, {"passes", state.passes}});
+  if (!state.error.empty()) out["error"] = state.error;
+  return out;
 }
 
 }  // namespace tain::fs

@@ -19,6 +19,19 @@ TEST(MountOptionsTest, TakesWhatItKnows) {
   EXPECT_FALSE(flags.read_only) << "the last one counts";
 }
 
+TEST(MountOptionsTest, TellsHowToScrub) {
+  MountFlags flags;
+  EXPECT_EQ(flags.scrub_rate_bytes_s, uint64_t{4} << 20);
+
+  ASSERT_TRUE(add_mount_options("scrub_rate=500K,scrub_after=1h", flags).ok());
+  EXPECT_EQ(flags.scrub_rate_bytes_s, 512'000u);
+  EXPECT_EQ(flags.scrub_after_s, 3600);
+  ASSERT_TRUE(add_mount_options("scrub_rate=off", flags).ok());
+  EXPECT_EQ(flags.scrub_rate_bytes_s, 0u);
+  EXPECT_TRUE(add_mount_options("scrub_rate=fast", flags).is(Code::usage));
+  EXPECT_TRUE(add_mount_options("scrub_after=0", flags).is(Code::usage));
+}
+
 TEST(MountOptionsTest, IgnoresWhatIsMeantForOthers) {
   MountFlags flags;
 
