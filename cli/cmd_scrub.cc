@@ -75,21 +75,29 @@ Result<> conclude(World& world, const Arguments& arguments, const json& report) 
                       "into a new vault, the rest must come from a backup");
 }
 
+/// Asks the serving process. When that is gone, it was told to end: nobody waits for a scrub.
+Result<json> ask(fs::ControlClient& client, const json& request) {
+  auto reply = client.request(request, kTimeoutMs);
+  if (reply.ok() || !reply.is(Code::io)) return reply;
+  return Error(Code::io, "the mount ended or does not answer: " + reply.error().message())
+      .hint("tain scrub goes on where it was");
+}
+
 Result<> scrub_mounted(World& world, const Arguments& arguments, const Target& target) {
   auto client = TRY(fs::connect_to_daemon(*target.mount, runtime_paths(world, target.mount->owner), kTimeoutMs));
   const InterruptWatch interrupt;
-  const json asked = TRY(client.request({{"op", "scrub"}}, kTimeoutMs));
+  const json asked = TRY(ask(client, {{"op", "scrub"}}));
   const uint64_t passes = asked["scrub"].value("passes", uint64_t{0});
   {
     ProgressLine line(world, "scrubbing");
     for (;;) {
-      const json scrub = TRY(client.request({{"op", "scrub_state"}}, kTimeoutMs))["scrub"];
+      const json scrub = TRY(ask(client, {{"op", "scrub_state"}}))["scrub"];
       if (scrub.value("passes", uint64_t{0}) > passes) break;
       if (scrub.contains("error"))
         return Error(Code::io, "scrubbing stands still: " + scrub["error"].get<std::string>())
             .hint("unmount and run tain check");
       if (interrupt.interrupted()) {
-        TRY(client.request({{"op", "scrub"}, {"hurry", false}}, kTimeoutMs));
+        TRY(ask(client, {{"op", "scrub"}, {"hurry", false}}));
         return Error(Code::interrupted, scrub.value("background", false)
                                             ? "interrupted; the mount goes on with it slowly, in the background"
                                             : "interrupted; the position is kept")
@@ -100,7 +108,7 @@ Result<> scrub_mounted(World& world, const Arguments& arguments, const Target& t
       ::poll(nullptr, 0, kPollMs);
     }
   }
-  const json report = TRY(client.request({{"op", "scrub_state"}, {"list", true}}, kTimeoutMs));
+  const json report = TRY(ask(client, {{"op", "scrub_state"}, {"list", true}}));
   return conclude(world, arguments, report_of(target, report["scrub"], report));
 }
 
