@@ -55,8 +55,15 @@ output_has "scrubbed +$(date +%Y)-.*, all intact"
 ok "a sound mount, by its mountpoint and by its vault"
 
 size=$(stat -c %s "$VAULT/data.mdb")
-harm $((size / 2))
-expect_exit 26 "$TAIN" scrub "$MNT"
+# Some of the file is free: a bit that nobody needs is nobody's damage.
+for part in 2 3 4 5 6 7; do
+  harm $((size / part))
+  status=0
+  "$TAIN" scrub "$MNT" >"$OUTPUT" 2>&1 || status=$?
+  [ $status = 0 ] || break
+  harm $((size / part))
+done
+same "$status" 26 "exit status of scrub"
 output_has '^/large: rot [0-9]+-[0-9]+$'
 output_has '1 entry is damaged'
 output_has 'tain salvage'
