@@ -10,8 +10,10 @@
 namespace tain::store {
 namespace {
 
-void check_journal(const std::string& path, const Cipher& cipher, const State& state, std::vector<Finding>& findings) {
-  auto complain = [&](std::string what) { findings.push_back({.part = Part::journal, .what = std::move(what)}); };
+void check_journal(const std::string& path, const Cipher& cipher, const State& state, CheckReport& report) {
+  auto complain = [&](std::string what) {
+    report.findings.push_back({.part = Part::journal, .what = std::move(what)});
+  };
   if (::access(path.c_str(), F_OK) != 0)
     return complain("the journal is missing: changes of the last second before the vault was closed may be lost");
   auto journal = Journal::open(path, cipher);
@@ -19,6 +21,7 @@ void check_journal(const std::string& path, const Cipher& cipher, const State& s
   auto replayed = (*journal)->replay({.sequence = state.journal_sequence, .chain = state.journal_chain},
                                      [](ByteView) -> Result<> { return {}; });
   if (!replayed.ok()) return complain("the journal cannot be read: " + replayed.error().message());
+  report.journal_frames = replayed->frames;
   if (replayed->damaged)
     complain("the journal is damaged: changes of the last second before the vault was closed may be missing");
 }
@@ -52,7 +55,7 @@ Result<CheckReport> check_locked(const LockedVault& vault, const Survey& survey,
   if (!survey.state.has_value() && !report.structure_damaged)
     report.findings.push_back({.part = Part::record, .what = "the state record is missing or damaged"});
   if (survey.state.has_value() && !options.ignore_journal)
-    check_journal(vault.directory + "/journal", *vault.cipher, *survey.state, report.findings);
+    check_journal(vault.directory + "/journal", *vault.cipher, *survey.state, report);
   catalog.read(options.progress);
   catalog.check(options.progress);
   report.findings.insert(report.findings.end(), catalog.findings.begin(), catalog.findings.end());

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct CheckReport {
   uint64_t entries = 0;        // inodes that could be read
   uint64_t content_bytes = 0;  // sum of their sizes
   uint64_t blocks = 0;
+  uint64_t journal_frames = 0;  // newer than the database: the next mount applies them
   bool structure_damaged =
       false;  // parts of the tables cannot be read: what they held is missing from all of the above
 };
@@ -34,7 +36,7 @@ struct CheckReport {
 struct LockedVault {
   std::string directory;
   LoadedHeader loaded;
-  VaultLock lock;
+  std::optional<VaultLock> lock;  // nothing only while repair has the journal applied, which takes the lock itself
   MasterKey master;
   std::unique_ptr<Cipher> cipher;
   /// Errors: not_a_vault, header_damaged, in_use, wrong_password, format_too_new, io.

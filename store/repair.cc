@@ -14,6 +14,7 @@
 #include "store/database.h"
 #include "store/header_file.h"
 #include "store/mend.h"
+#include "store/vault.h"
 
 namespace tain::store {
 namespace {
@@ -182,10 +183,31 @@ class Repair {
   std::set<uint64_t> made_;
 };
 
+/// Applies the journal as a mount does. Its frames hold whole records: applied after the repair they would overwrite
+/// what it corrected, and what it made under a number that the database does not know to be taken.
+Result<> apply_journal(LockedVault& vault, RepairReport& report) {
+  vault.lock.reset();
+  OpenOptions options;
+  options.warn = [&report](const std::string& message) { report.done.push_back(message); };
+  const auto apply = [&]() -> Result<> {
+    auto opened = TRY(Vault::open(vault.directory, options, vault.master));
+    return opened->close();
+  };
+  const Result<> applied = apply();
+  vault.lock = TRY(VaultLock::take(vault.directory, ""));
+  if (!applied.ok()) {
+    return Error(applied.error().code(),
+                 "the journal has changes that the database does not have, and they cannot be applied to it: " +
+                     applied.error().message())
+        .hint("mount and unmount the vault once and repair it then, or use tain salvage");
+  }
+  report.done.push_back("the journal's changes are applied to the database");
+  return {};
+}
+
 /// Changes the database of `vault`, which has been checked into `survey` and `catalog`.
-Result<> repair_database(const std::string& path, const LockedVault& vault, Survey& survey, Catalog& catalog, Keep keep,
+Result<> repair_database(const std::string& path, const LockedVault& vault, Survey& survey, Catalog& catalog,
                          RepairReport& report) {
-  if (keep == Keep::copy) report.kept = TRY(keep_copy(path, survey.file_size));
   auto env = TRY(Env::open(path, {.map_size_bytes = 0, .create = false}));
   Database database(*env, *vault.cipher, 0);
   State state = *survey.state;
@@ -211,6 +233,7 @@ Result<RepairReport> repair_locked(LockedVault& vault, const Progress& progress,
   RepairReport report;
   const std::string& directory = vault.directory;
   const std::string path = directory + "/data.mdb";
+  bool journal_first = false;
   {
     Survey survey = TRY(survey_database(path, *vault.cipher));
     Catalog catalog(survey, *vault.cipher);
@@ -230,7 +253,16 @@ Result<RepairReport> repair_locked(LockedVault& vault, const Progress& progress,
       std::erase_if(report.remaining, [](const Finding& found) { return found.part == Part::header; });
       return report;
     }
-    if (mendable) TRY(repair_database(path, vault, survey, catalog, keep, report));
+    if (mendable && keep == Keep::copy) report.kept = TRY(keep_copy(path, survey.file_size));
+    journal_first = mendable && keep == Keep::copy && report.before.journal_frames != 0;
+    if (mendable && !journal_first) TRY(repair_database(path, vault, survey, catalog, report));
+  }
+  if (journal_first) {
+    TRY(apply_journal(vault, report));
+    Survey survey = TRY(survey_database(path, *vault.cipher));
+    Catalog catalog(survey, *vault.cipher);
+    const CheckReport now = TRY(check_locked(vault, survey, catalog, {.progress = progress, .ignore_journal = false}));
+    if (!now.structure_damaged && survey.state.has_value()) TRY(repair_database(path, vault, survey, catalog, report));
   }
   Survey survey = TRY(survey_database(path, *vault.cipher));
   Catalog catalog(survey, *vault.cipher);

@@ -70,6 +70,19 @@ class CheckTest : public testing::Test {
       ASSERT_TRUE(std::move(batch).commit(state).ok());
     });
   }
+  void remove_name(Ino directory, const std::string& name) {
+    change([&](Env& env, const Cipher& cipher) {
+      Database database(env, cipher, 0);
+      ReadTxn read = ReadTxn::begin(env).value();
+      const auto names = database.load_dirents(read, directory, Cookie{0}, Cookie{kNoBlock}, 10).value();
+      WriteTxn txn = WriteTxn::begin(env).value();
+      for (const Dirent& dirent : names.entries)
+        if (dirent.name == name) {
+          ASSERT_TRUE(txn.remove(Table::dirents, dirent_key(directory, dirent.cookie)).value());
+        }
+      ASSERT_TRUE(std::move(txn).commit().ok());
+    });
+  }
   static bool mentions(const std::vector<Finding>& findings, const std::string& path, const std::string& what) {
     return std::any_of(findings.begin(), findings.end(), [&](const Finding& found) {
       return found.path == path && found.what.find(what) != std::string::npos;
@@ -136,17 +149,7 @@ TEST_F(CheckTest, RepairMakesCountsRightAndKeepsACopy) {
 }
 
 TEST_F(CheckTest, RepairGivesNamelessEntriesANameInLostAndFound) {
-  change([&](Env& env, const Cipher& cipher) {
-    Database database(env, cipher, 0);
-    ReadTxn read = ReadTxn::begin(env).value();
-    const auto names = database.load_dirents(read, kRootIno, Cookie{0}, Cookie{kNoBlock}, 10).value();
-    WriteTxn txn = WriteTxn::begin(env).value();
-    for (const Dirent& dirent : names.entries)
-      if (dirent.name == "folder") {
-        ASSERT_TRUE(txn.remove(Table::dirents, dirent_key(kRootIno, dirent.cookie)).value());
-      }
-    ASSERT_TRUE(std::move(txn).commit().ok());
-  });
+  remove_name(kRootIno, "folder");
   ASSERT_FALSE(check().findings.empty());
 
   EXPECT_TRUE(repair().remaining.empty());
@@ -156,6 +159,27 @@ TEST_F(CheckTest, RepairGivesNamelessEntriesANameInLostAndFound) {
   const Ino found = temp_.tree().lookup(kRootIno, "lost+found").value().ino;
   const Ino folder = temp_.tree().lookup(found, std::to_string(raw(folder_))).value().ino;
   EXPECT_EQ(temp_.read(temp_.tree().lookup(folder, "inner").value().ino), "some text");
+}
+
+TEST_F(CheckTest, RepairAppliesTheJournalBeforeItGivesNumbersAway) {
+  // A file that only the journal has, under the number that the database would give away next.
+  temp_.reopen();
+  const Ino fresh = temp_.make_file(kRootIno, "fresh");
+  temp_.write(fresh, 0, "only in the journal");
+  ASSERT_TRUE(temp_.vault().fsync(fresh).ok());
+  temp_.leave_crashed();
+  remove_name(kRootIno, "file");
+
+  const RepairReport report = repair();
+
+  EXPECT_TRUE(report.remaining.empty());
+  EXPECT_TRUE(std::filesystem::exists(report.kept));
+  EXPECT_EQ(audit(), std::vector<std::string>());
+  temp_.reopen();
+  EXPECT_EQ(temp_.read(temp_.tree().lookup(kRootIno, "fresh").value().ino), "only in the journal");
+  const Ino found = temp_.tree().lookup(kRootIno, "lost+found").value().ino;
+  EXPECT_NE(found, fresh);
+  EXPECT_EQ(temp_.read(temp_.tree().lookup(found, std::to_string(raw(file_))).value().ino), std::string(10000, 'x'));
 }
 
 TEST_F(CheckTest, RepairRemovesANameWhoseInodeIsGoneAndSaysSo) {

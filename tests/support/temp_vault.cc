@@ -47,6 +47,11 @@ void TempVault::reopen() {
 }
 
 void TempVault::crash() {
+  leave_crashed();
+  open();
+}
+
+void TempVault::leave_crashed() {
   const std::string next = root_.path() + "/vault" + std::to_string(++generation_);
   std::filesystem::create_directory(next);
   for (const char* name : {"header", "header.bak", "data.mdb", "journal"})
@@ -55,7 +60,6 @@ void TempVault::crash() {
   vault_.reset();
   std::filesystem::remove_all(directory_);
   directory_ = next;
-  open();
 }
 
 Ino TempVault::make_file(Ino directory, const std::string& name) {

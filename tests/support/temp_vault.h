@@ -56,6 +56,8 @@ class TempVault {
   /// As after kill -9: the open vault is abandoned without a commit, and a copy of its files as they are
   /// on the disk is opened in its place.
   void crash();
+  /// The same, but nobody has the copy open.
+  void leave_crashed();
   void close() { vault_.reset(); }
 
   /// Shorthands that fail the test on an error.
