@@ -391,6 +391,21 @@ Result<> Cipher::open_cells(const BlockPlace& place, const BlockRef& ref, Kind k
   return {};
 }
 
+bool Cipher::is_sealed_for(const BlockPlace& place, Kind kind, uint32_t length, ByteView beginning) const {
+  if (beginning.size() != kBlockHeaderSize + cell_count(length) * kTagSize) return false;
+  Reader header(beginning.first(kBlockHeaderSize));
+  const bool right_kind = header.u8() == static_cast<uint8_t>(kind);
+  const Suite suite{header.u8()};
+  const bool right_version = header.u16() == kBlockSchema && header.u32() == epoch_;
+  const bool right_content = header.array<16>() == place.content.bytes;
+  const auto nonce = header.array<24>();
+  const auto tag = header.array<16>();
+  if (!right_kind || !right_version || !right_content || !suite_available(suite)) return false;
+  const CellCipher cells(suite, content_.view(), nonce,
+                         block_ad(beginning.first(kBlockClearSize), vault_, place, length));
+  return equal_constant_time(cells.block_tag(beginning.subspan(kBlockHeaderSize)), tag);
+}
+
 Bytes Cipher::seal_frame(ByteView header, ByteView payload) const {
   CHECK(header.size() == kFrameHeaderSize);
   Bytes out;

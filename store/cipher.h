@@ -156,6 +156,10 @@ class Cipher {
   Result<> open_cells(const BlockPlace& place, const BlockRef& ref, Kind kind, ByteView value, size_t first_cell,
                       ByteSpan out, Damage* damage = nullptr) const;
 
+  /// Whether a block value of which only the beginning is known, its header and cell tags, is one of `length` bytes of
+  /// plaintext that was sealed for `place`. For who tries many places: reads no cell, and knows no reference.
+  bool is_sealed_for(const BlockPlace& place, Kind kind, uint32_t length, ByteView beginning) const;
+
   /// A journal payload; `header` is the frame's kFrameHeaderSize clear bytes.
   Bytes seal_frame(ByteView header, ByteView payload) const;
   /// Errors: corrupt.

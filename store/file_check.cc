@@ -4,12 +4,13 @@
 #include <algorithm>
 #include <bit>
 
+#include "store/block_search.h"
 #include "store/load_block.h"
 
 namespace tain::store {
 namespace {
 
-constexpr size_t kContentOffset = 8, kNonceOffset = 24, kTagOffset = 48;  // in a block value (docs/format.md §4.3)
+constexpr size_t kContentOffset = 8;  // in a block value (docs/format.md §4.3)
 
 CellMask all_cells(size_t length) {
   return cells_touching(0, length);
@@ -19,14 +20,17 @@ std::string range_text(const ByteRange& range) {
   return "bytes " + std::to_string(range.begin) + " to " + std::to_string(range.end - 1);
 }
 
-/// Length of the plaintext of a block value of `size` bytes; nothing when no block has that size.
-std::optional<uint32_t> plain_length(uint64_t size) {
-  if (size < block_value_size(1) || size > block_value_size(kBlockSize)) return std::nullopt;
-  const uint64_t rest = size - kBlockHeaderSize - kChecksumSize;
-  const uint64_t cells = (rest + kCellSize + 15) / (kCellSize + 16);
-  const uint64_t length = rest - cells * 16;
-  if (block_value_size(length) != size) return std::nullopt;
-  return static_cast<uint32_t>(length);
+/// Ranges that touch as one, ascending.
+std::vector<ByteRange> joined(std::vector<ByteRange> ranges) {
+  std::sort(ranges.begin(), ranges.end(), [](const ByteRange& a, const ByteRange& b) { return a.begin < b.begin; });
+  std::vector<ByteRange> out;
+  for (const ByteRange& range : ranges) {
+    if (!out.empty() && out.back().end >= range.begin)
+      out.back().end = std::max(out.back().end, range.end);
+    else
+      out.push_back(range);
+  }
+  return out;
 }
 
 class FileChecker {
@@ -36,20 +40,23 @@ class FileChecker {
 
   FileReport run() {
     check_list(inode_.content.root, inode_.content.height, 0);
-    std::sort(out_.damaged.begin(), out_.damaged.end(),
-              [](const ByteRange& a, const ByteRange& b) { return a.begin < b.begin; });
-    std::vector<ByteRange> joined;
-    for (const ByteRange& range : out_.damaged) {
-      if (!joined.empty() && joined.back().end >= range.begin)
-        joined.back().end = std::max(joined.back().end, range.end);
-      else
-        joined.push_back(range);
-    }
-    out_.damaged = std::move(joined);
+    search_below();
+    out_.damaged = joined(std::move(out_.damaged));
+    out_.doubtful = joined(std::move(out_.doubtful));
+    for (const ByteRange& range : out_.doubtful)
+      note(range, "may be outdated: their map node is damaged, so nobody knows whether newer changes are lost");
     return std::move(out_);
   }
 
  private:
+  /// Blocks below a map node that cannot be read.
+  struct Gap {
+    IndexRange blocks;
+    uint8_t level = 0;  // of the node
+    Damage damage = Damage::none;
+    std::string why;
+  };
+
   Finding& finding(Damage damage, std::string what) {
     out_.findings.push_back({.part = Part::content, .damage = damage, .what = std::move(what)});
     return out_.findings.back();
@@ -61,6 +68,15 @@ class FileChecker {
     Finding& found = finding(damage, range_text({begin, end}) + " cannot be read: " + why);
     found.begin = begin;
     found.end = end;
+  }
+  /// Says something of bytes that can be read.
+  void note(const ByteRange& range, const std::string& what) {
+    Finding& found = finding(Damage::none, range_text(range) + " " + what);
+    found.begin = range.begin;
+    found.end = range.end;
+  }
+  ByteRange bytes_of(const IndexRange& blocks) const {
+    return {blocks.begin * kBlockSize, std::min(blocks.end * kBlockSize, inode_.content.size)};
   }
   void structure(const std::string& what) {
     out_.map_damaged = true;
@@ -93,54 +109,90 @@ class FileChecker {
     }
     out_.unreadable_here |= opened.suite_missing;
     out_.map_damaged = true;
-    const uint64_t end = index + (uint64_t{1} << (7 * level));
-    const uint64_t found_before = blocks_ != nullptr ? blocks_->size() : 0;
-    if (blocks_ != nullptr) find_below(index, end);
-    lose_gaps(index, end, found_before, opened);
-  }
-
-  /// What is not among the blocks found below a damaged node is lost.
-  void lose_gaps(uint64_t from, uint64_t end, uint64_t found_before, const BlockFinder::Opened& opened) {
-    const std::string why = opened.found ? "its map node is damaged" : "its map node is missing";
-    uint64_t at = from;
-    if (blocks_ != nullptr) {
-      for (size_t i = found_before; i < blocks_->size(); ++i) {
-        const uint64_t index = (*blocks_)[i].index;
-        lose(at * kBlockSize, index * kBlockSize, opened.damage, why);
-        at = index + 1;
-      }
-    }
-    lose(at * kBlockSize, end * kBlockSize, opened.damage, why);
-  }
-
-  /// A block's place is part of what its tag proves, so of the blocks that nothing refers to those that belong here
-  /// can be told. Where two have one place, one lies over the other, but which cells it covers only the node knew.
-  void find_below(uint64_t from, uint64_t end) {
-    std::map<uint64_t, std::vector<BlockRef>> found;
+    // Where the file ends nothing is lost any more.
     const uint64_t last = (inode_.content.size + kBlockSize - 1) / kBlockSize;
-    end = std::min(end, last);
-    for (const auto& [id, extent] : finder_.unused_of(inode_.content.id)) {
-      const auto length = plain_length(extent.size);
-      auto value = finder_.survey().read(extent);
-      if (!length || !value.ok() || Kind{(*value)[0]} != Kind::data_block) continue;
-      BlockRef ref{.id = id, .nonce = {}, .tag = {}, .length = *length, .patches = {}};
-      std::memcpy(ref.nonce.data(), value->data() + kNonceOffset, ref.nonce.size());
-      std::memcpy(ref.tag.data(), value->data() + kTagOffset, ref.tag.size());
-      for (uint64_t index = from; index < end; ++index) {
-        const BlockPlace place{.content = inode_.content.id, .id = id, .level = 0, .index = index};
-        if (!finder_.cipher().open_cells(place, ref, Kind::data_block, *value, 0, {}).ok()) continue;
-        found[index].push_back(ref);
-        finder_.take(id);
-        break;
-      }
+    const uint64_t end = std::min(index + (uint64_t{1} << (7 * level)), last);
+    gaps_.push_back({.blocks = {index, end},
+                     .level = level,
+                     .damage = opened.damage,
+                     .why = opened.found ? "its map node is damaged" : "its map node is missing"});
+  }
+
+  /// What lies below map nodes that cannot be read. Searched for once at the end, when intact nodes have taken what is
+  /// theirs: first whole nodes, which know what they have, then blocks that nothing knows of.
+  void search_below() {
+    if (blocks_ != nullptr && !gaps_.empty()) {
+      BlockSearch search(finder_, inode_.content.id);
+      uint8_t highest = 0;
+      for (const Gap& gap : gaps_) highest = std::max(highest, gap.level);
+      for (uint8_t level = highest; level-- > 1;) search_nodes(search, level);
+      search_blocks(search);
     }
-    for (const auto& [index, refs] : found) {
-      if (refs.size() != 1) continue;
+    for (const Gap& gap : gaps_) lose(gap.blocks.begin * kBlockSize, gap.blocks.end * kBlockSize, gap.damage, gap.why);
+  }
+
+  /// Ranges of blocks below nodes that are higher than `level`.
+  std::vector<IndexRange> gaps_above(uint8_t level) {
+    std::sort(gaps_.begin(), gaps_.end(), [](const Gap& a, const Gap& b) { return a.blocks.begin < b.blocks.begin; });
+    std::vector<IndexRange> out;
+    for (const Gap& gap : gaps_)
+      if (gap.level > level) out.push_back(gap.blocks);
+    return out;
+  }
+
+  void search_nodes(BlockSearch& search, uint8_t level) {
+    std::vector<std::pair<uint64_t, RefList>> nodes;
+    for (const auto& [index, refs] : search.find(Kind::map_node, level, gaps_above(level))) {
+      if (refs.size() != 1) continue;  // only one can be current, and nobody knows which
+      const BlockPlace place{.content = inode_.content.id, .id = refs[0].id, .level = level, .index = index};
+      const auto opened = finder_.open(place, refs[0], Kind::map_node);
+      if (!opened.found || opened.bad != 0 || opened.suite_missing) continue;
+      auto node = decode_refs(opened.plain, kMapFanout);
+      if (node.ok()) nodes.emplace_back(index, *std::move(node));
+    }
+    const uint64_t step = uint64_t{1} << (7 * level);
+    for (const auto& [index, node] : nodes) close_gap({index, index + step});
+    for (const auto& [index, node] : nodes) {
+      note(bytes_of({index, index + step}), "were found by the seal of their map node: the node above it is damaged");
+      check_list(node, static_cast<uint8_t>(level - 1), index);
+    }
+  }
+
+  void search_blocks(BlockSearch& search) {
+    for (const auto& [index, refs] : search.find(Kind::data_block, 0, gaps_above(0))) {
+      // A patch has the same seal as the block that it lies over, and which cells it covers only the node knew. What
+      // is not as long as a whole block may be a patch.
+      const uint64_t whole = std::min(kBlockSize, inode_.content.size - index * kBlockSize);
+      if (refs.size() != 1 || refs[0].length != whole) continue;
       CellMask bad = 0;
       compose_block(finder_, inode_.content.id, index, refs[0], bad);
+      const Damage damage = close_gap({index, index + 1});
       blocks_->push_back({.index = index, .ref = refs[0], .bad = bad, .in_place = bad == 0});
-      report_cells(index, refs[0], bad, Damage::rot, "the block is damaged");
+      report_cells(index, refs[0], bad, damage, "the block is damaged");
+      const uint64_t start = index * kBlockSize;
+      for_each_run(static_cast<CellMask>(~bad), 0, whole, [&](size_t begin, size_t end) {
+        out_.doubtful.push_back({start + begin, start + end});
+      });
     }
+  }
+
+  /// Takes `found` out of the gap that it is in; yields what is wrong there.
+  Damage close_gap(const IndexRange& found) {
+    for (size_t i = 0; i < gaps_.size(); ++i) {
+      Gap& gap = gaps_[i];
+      if (gap.blocks.begin > found.begin || gap.blocks.end <= found.begin) continue;
+      const Damage damage = gap.damage;
+      if (gap.blocks.begin == found.begin) {
+        gap.blocks.begin = std::min(found.end, gap.blocks.end);
+        return damage;
+      }
+      Gap behind = gap;
+      behind.blocks.begin = std::min(found.end, gap.blocks.end);
+      gap.blocks.end = found.begin;
+      if (behind.blocks.begin < behind.blocks.end) gaps_.push_back(std::move(behind));
+      return damage;
+    }
+    return Damage::none;
   }
 
   void check_block(const BlockRef& ref, uint64_t index) {
@@ -208,6 +260,7 @@ class FileChecker {
   BlockFinder& finder_;
   const Inode& inode_;
   std::vector<FoundBlock>* blocks_;
+  std::vector<Gap> gaps_;
   FileReport out_;
 };
 

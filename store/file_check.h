@@ -59,6 +59,7 @@ struct ByteRange {
 struct FileReport {
   uint64_t allocated = 0;              // bytes of plaintext in its data blocks
   std::vector<ByteRange> damaged;      // ascending, joined, inside the file's size
+  std::vector<ByteRange> doubtful;     // the same, of what reads, but may have been changed since
   std::vector<Finding> findings;       // without ino and path
   std::vector<BlockId> bad_checksums;  // of blocks whose seals are good
   bool map_damaged = false;            // a node or reference is wrong: the map must be made anew

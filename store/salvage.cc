@@ -69,12 +69,15 @@ void collect_inodes(ByteView payload, InJournal& out) {
   }
 }
 
-std::string ranges_text(const std::vector<ByteRange>& ranges) {
+/// What the attribute of a salvaged file says: ranges that read as zeros, then those that may be outdated.
+std::string ranges_text(const FileReport& file) {
   std::string out;
-  for (const ByteRange& range : ranges) {
-    const std::string text = std::to_string(range.begin) + "-" + std::to_string(range.end - 1);
-    if (out.size() + text.size() + 5 > kXattrTextMax) return out + " …";
-    out += (out.empty() ? "" : " ") + text;
+  for (const auto& [ranges, kind] : {std::pair(&file.damaged, ""), std::pair(&file.doubtful, "maybe-outdated ")}) {
+    for (const ByteRange& range : *ranges) {
+      const std::string text = kind + std::to_string(range.begin) + "-" + std::to_string(range.end - 1);
+      if (out.size() + text.size() + 5 > kXattrTextMax) return out + " …";
+      out += (out.empty() ? "" : " ") + text;
+    }
   }
   return out;
 }
@@ -214,15 +217,15 @@ class Salvager {
     NodeWriter nodes(*this, content.id);
     TRY(change_map(content, changes, nodes));
     inode.content = std::move(content);
-    if (file.damaged.empty()) return {};
-    ++report_.files_incomplete;
     for (Finding found : file.findings) {
       if (found.end == 0) continue;
       found.ino = inode.ino;
       found.path = catalog_.path(raw(inode.ino));
       report_.damaged.push_back(std::move(found));
     }
-    const std::string text = ranges_text(file.damaged);
+    if (file.damaged.empty() && file.doubtful.empty()) return {};
+    ++report_.files_incomplete;
+    const std::string text = ranges_text(file);
     xattrs[kDamagedXattr] = Bytes(text.begin(), text.end());
     return {};
   }
@@ -416,7 +419,7 @@ std::string report_text(const SalvageReport& report) {
   for (const std::string& remark : report.remarks) out += remark + "\n";
   if (report.damaged.empty() && report.remarks.empty()) out += "nothing was damaged\n";
   out += "\nDamaged parts of files read as zeros; the attribute " + std::string(kDamagedXattr) +
-         " of such a file lists them.\n";
+         " of such a file lists them. Parts listed as maybe-outdated read, but newer changes to them may be lost.\n";
   return out;
 }
 
