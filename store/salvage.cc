@@ -128,10 +128,10 @@ class Salvager {
       : catalog_(catalog), cipher_(cipher), suite_(suite), out_(out), report_(report), writer_id_(random_u64()) {}
 
   Result<> run(const std::set<uint64_t>& in_journal, const Progress& progress) {
+    drop_stale_inodes();
     std::set<uint64_t> keep;
     for (uint64_t ino : in_journal)
       if (!catalog_.inodes.contains(ino)) keep.insert(ino);
-    drop_stale_inodes();
     Mended mended = mend_names(catalog_, keep, now());
     report_.damaged.insert(report_.damaged.end(), mended.lost.begin(), mended.lost.end());
     report_.remarks.insert(report_.remarks.end(), mended.remarks.begin(), mended.remarks.end());
@@ -147,7 +147,9 @@ class Salvager {
       TRY(put_inode(inode, {}));
     }
     for (const auto& [ino, entry] : catalog_.inodes) {
-      if (made.contains(ino) || entry.nlink == 0) continue;  // deleted, but still in use when the vault was closed
+      if (made.contains(ino)) continue;
+      // Deleted, but still in use when the vault was closed; unless the journal may give it a name.
+      if (entry.nlink == 0 && entry.names == 0 && !in_journal.contains(ino)) continue;
       TRY(copy_entry(ino, entry));
       done += entry.size;
       if (progress) progress(done, total);
@@ -158,6 +160,8 @@ class Salvager {
     out_.state().content_bytes = content_bytes_;
     return out_.finish();
   }
+  /// Inodes of the old vault that the new one has.
+  const std::set<uint64_t>& copied() const { return copied_; }
 
  private:
   /// Older copies of inodes count as far as inodes are missing, and names lead to them.
@@ -179,6 +183,7 @@ class Salvager {
     auto loaded = catalog_.load_inode(ino);
     if (!loaded.ok()) return std::move(loaded).error();
     Inode inode = std::move(*loaded);
+    copied_.insert(ino);
     ++report_.entries;
     if (stale_.contains(ino))
       report_.remarks.push_back(catalog_.path(ino) + " is from an older copy: it may have been changed since");
@@ -200,6 +205,7 @@ class Salvager {
     if (inode.ino == kRootIno) inode.flags |= kRootKnowsAcls;  // some entry may have one: nobody asked them all
     content_bytes_ += inode.content.size;
     const auto key = ino_key(inode.ino);
+    if (inode.nlink == 0) TRY(out_.put_record(Table::orphans, key, Kind::orphan, kOrphanSchema, {}));
     TRY(out_.put_record(Table::inodes, key, Kind::inode, kInodeSchema, encode_inode(inode)));
     if (xattrs.empty()) return {};
     return out_.put_record(Table::xattrs, key, Kind::xattrs, kXattrsSchema, encode_xattrs(inode.ino, xattrs));
@@ -296,6 +302,7 @@ class Salvager {
   uint64_t block_number_ = 0;
   uint64_t content_bytes_ = 0;
   std::set<uint64_t> stale_;
+  std::set<uint64_t> copied_;
 };
 
 /// Where the new vault is built: beside its place, so that it can be moved there in one step. Goes away with everything
@@ -495,15 +502,17 @@ Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string
   const InJournal in_journal =
       TRY(copy_journal(from + "/journal", to + "/journal", catalog, position_known, state, report));
   state.next_ino = std::max(state.next_ino, in_journal.next_ino);
-  std::set<uint64_t> remade;  // by the journal alone
-  for (uint64_t ino : in_journal.inodes)
-    if (!catalog.inodes.contains(ino) && survey.state.has_value() && ino < survey.state->next_ino) remade.insert(ino);
+  std::set<uint64_t> remade;  // by the journal alone, although the database had them
   {
     auto env = TRY(Env::open(to + "/data.mdb", {.map_size_bytes = 0, .create = true}));
     Database database(*env, cipher, uint64_t{1} << 20);
     SalvageWriter out(database, state);
     const Suite suite = suite_available(loaded.header.suite) ? loaded.header.suite : Suite::xchacha20_poly1305;
-    TRY(Salvager(catalog, cipher, suite, out, report).run(in_journal.inodes, progress));
+    Salvager salvager(catalog, cipher, suite, out, report);
+    TRY(salvager.run(in_journal.inodes, progress));
+    // Where the last commit's numbers are not known, whatever was not copied may have had more than the journal knows.
+    for (uint64_t ino : in_journal.inodes)
+      if (!salvager.copied().contains(ino) && (!position_known || ino < survey.state->next_ino)) remade.insert(ino);
   }
   TRY(save_header(to, loaded.bytes));
   TRY(replay_journal(to, vault.master, remade, report));

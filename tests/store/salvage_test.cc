@@ -8,6 +8,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "tests/store/vault_edits.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::store {
@@ -82,6 +83,52 @@ TEST_F(SalvageTest, WhatAKilledRunLeftIsNamedAndNotTouched) {
   EXPECT_NE(report.error().message().find(left), std::string::npos);
   EXPECT_TRUE(std::filesystem::exists(left));
   EXPECT_FALSE(std::filesystem::exists(to_));
+}
+
+/// What frames of the journal speak of, and the database has in part.
+class SalvageJournalTest : public SalvageTest {
+ protected:
+  std::string read_new(const std::string& name) {
+    auto opened = Vault::open(to_, {.committer_thread = false}, TempVault::password()).value();
+    const auto attr = opened->tree().lookup(kRootIno, name);
+    if (!attr.ok()) return attr.error().message();
+    std::string out(attr->size, ' ');
+    EXPECT_TRUE(opened->content().read(attr->ino, 0, {reinterpret_cast<uint8_t*>(out.data()), out.size()}).ok());
+    return opened->tree().get_xattr(attr->ino, kDamagedXattr).ok() ? "damaged" : out;
+  }
+};
+
+TEST_F(SalvageJournalTest, AFileThatGotItsFirstNameInTheJournalIsWhole) {
+  vault_.reopen();
+  const std::string text(100'000, 'u');
+  const Ino file = vault_.tree().make_unnamed(kRootIno, {.mode = S_IFREG | 0600, .symlink = {}}).value().ino;
+  vault_.write(file, 0, text);
+  ASSERT_TRUE(vault_.vault().sync().ok());
+  ASSERT_TRUE(vault_.tree().link(file, kRootIno, "named").ok());
+  ASSERT_TRUE(vault_.vault().fsync(kRootIno).ok());
+  vault_.leave_crashed();
+
+  ASSERT_TRUE(salvage(to_).ok());
+
+  EXPECT_EQ(read_new("named"), text);
+}
+
+TEST_F(SalvageJournalTest, WhatOnlyTheJournalHasIsSaidToBeIncompleteAlsoWithoutTheStateRecord) {
+  vault_.reopen();
+  const Ino file = vault_.make_file(kRootIno, "changed");
+  vault_.write(file, 0, std::string(100'000, 'c'));
+  ASSERT_TRUE(vault_.vault().sync().ok());
+  ASSERT_TRUE(vault_.tree().setattr(file, {.mode = 0600}).ok());
+  ASSERT_TRUE(vault_.vault().fsync(file).ok());
+  vault_.leave_crashed();
+  test::remove_value(vault_.directory(), Table::inodes, ino_key(file));
+  test::edit_value(vault_.directory(), Table::state, kStateKey, [](Bytes& value) { value[50] ^= 1; });
+
+  auto report = salvage(to_);
+
+  ASSERT_TRUE(report.ok()) << report.error().message();
+  EXPECT_EQ(report->files_incomplete, 1u);
+  EXPECT_EQ(read_new("changed"), "damaged");
 }
 
 }  // namespace
