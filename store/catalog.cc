@@ -2,6 +2,8 @@
 #include "store/catalog.h"
 
 #include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
 
 namespace tain::store {
 namespace {
@@ -163,15 +165,54 @@ void Catalog::count_names() {
   }
 }
 
+std::vector<uint64_t> Catalog::cut_off() const {
+  const auto has_way_up = [&](uint64_t ino) {
+    const auto it = inodes.find(ino);
+    return ino != raw(kRootIno) && it != inodes.end() && it->second.is_directory() && it->second.names != 0;
+  };
+  std::unordered_map<uint64_t, std::vector<uint64_t>> below;  // directories in each directory
+  for (const CatalogName& name : names)
+    if (has_way_up(raw(name.dirent.child))) below[raw(name.dirent.directory)].push_back(raw(name.dirent.child));
+  std::unordered_set<uint64_t> reached;
+  const auto walk_from = [&](uint64_t ino) {
+    if (!reached.insert(ino).second) return;
+    for (std::vector<uint64_t> waiting{ino}; !waiting.empty();) {
+      const auto it = below.find(waiting.back());
+      waiting.pop_back();
+      if (it == below.end()) continue;
+      for (uint64_t child : it->second)
+        if (reached.insert(child).second) waiting.push_back(child);
+    }
+  };
+  for (const auto& item : below)
+    if (!has_way_up(item.first)) walk_from(item.first);
+  std::vector<uint64_t> out;
+  for (const auto& item : inodes) {
+    uint64_t ino = item.first;
+    if (!has_way_up(ino) || reached.contains(ino)) continue;
+    // Up until somewhere for the second time: there is the circle.
+    std::unordered_set<uint64_t> seen;
+    while (seen.insert(ino).second) ino = raw(names[inodes.at(ino).first_name].dirent.directory);
+    out.push_back(ino);
+    walk_from(ino);
+  }
+  return out;
+}
+
 std::string Catalog::path(uint64_t ino) const {
+  std::vector<const std::string*> parts;  // upwards
   std::string out;
   for (size_t depth = 0; ino != raw(kRootIno); ++depth) {
     auto it = inodes.find(ino);
-    if (it == inodes.end() || it->second.first_name == ~size_t{0} || depth == kPathDepthMax) return "?" + out;
+    if (it == inodes.end() || it->second.first_name == ~size_t{0} || depth == kPathDepthMax) {
+      out = "?";
+      break;
+    }
     const Dirent& dirent = names[it->second.first_name].dirent;
-    out.insert(0, "/" + dirent.name);
+    parts.push_back(&dirent.name);
     ino = raw(dirent.directory);
   }
+  for (auto part = parts.rbegin(); part != parts.rend(); ++part) out += "/" + **part;
   return out.empty() ? "/" : out;
 }
 
@@ -241,6 +282,8 @@ void Catalog::check_inodes() {
 }
 
 void Catalog::check_names() {
+  for (uint64_t ino : cut_off())
+    complain(Part::name, ino, "it is inside itself: no way from the root leads to it", true);
   std::set<std::pair<uint64_t, std::string_view>> seen;
   for (const CatalogName& name : names) {
     const Dirent& dirent = name.dirent;
@@ -257,6 +300,8 @@ void Catalog::check_names() {
       found.path = folder + (folder.ends_with('/') ? "" : "/") + dirent.name;
       if (at == inodes.end()) continue;
     }
+    if (const auto in = inodes.find(directory); in != inodes.end() && !in->second.is_directory())
+      complain(Part::name, child, "its name is in something that is no directory", true);
     const uint64_t hash = cipher_.name_hash(dirent.directory, dirent.name);
     if (raw(dirent.cookie) < hash || raw(dirent.cookie) >= hash + 16)
       complain(Part::name, directory, "a cookie of another name");
@@ -275,7 +320,7 @@ void Catalog::check_names() {
     }
     const uint64_t wanted = root || inode.nlink == 0 ? 0 : 1;
     if (inode.names < wanted) complain(Part::name, ino, "no name leads to it", true);
-    if (inode.names > wanted) complain(Part::name, ino, "a directory with several names");
+    if (inode.names > wanted) complain(Part::name, ino, "a directory with several names", true);
     if (inode.children != inode.entries)
       complain(Part::count, ino,
                "count of entries is wrong: " + std::to_string(inode.children) + ", but there are " +

@@ -72,6 +72,9 @@ class Catalog {
   std::string path(uint64_t ino) const;
   /// Counts names and entries anew, from `names`.
   void count_names();
+  /// Directories that are inside themselves, one for each circle: no way from the root leads to them. Those without a
+  /// name, or below what cannot be read, do not count. After count_names().
+  std::vector<uint64_t> cut_off() const;
 
  private:
   struct OpenedRecord {

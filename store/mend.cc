@@ -31,8 +31,9 @@ class Mender {
     std::vector<uint64_t> nameless;
     for (const auto& [ino, inode] : catalog_.inodes)
       if (ino != raw(kRootIno) && inode.names == 0 && inode.nlink != 0) nameless.push_back(ino);
-    for (uint64_t ino : nameless) adopt(ino);
+    for (uint64_t ino : nameless) adopt(ino, "the name of inode " + std::to_string(ino) + " is lost");
     catalog_.count_names();
+    open_circles();
     return std::move(out_);
   }
 
@@ -77,6 +78,17 @@ class Mender {
     }
   }
 
+  /// Directories inside one another keep what is in them, and get another place.
+  void open_circles() {
+    const std::vector<uint64_t> inside_themselves = catalog_.cut_off();
+    if (inside_themselves.empty()) return;
+    const std::set<uint64_t> moved(inside_themselves.begin(), inside_themselves.end());
+    std::erase_if(catalog_.names, [&](const CatalogName& name) { return moved.contains(raw(name.dirent.child)); });
+    for (uint64_t ino : inside_themselves)
+      adopt(ino, "directory " + std::to_string(ino) + " was inside itself, where no way from the root led to it");
+    catalog_.count_names();
+  }
+
   void drop_names() {
     // Names that are current come first: those of older copies, the newest before the others, count as far as an inode
     // still waits for one.
@@ -94,7 +106,13 @@ class Mender {
     std::set<std::pair<uint64_t, std::string>> seen;
     std::vector<bool> stays;
     for (const CatalogName& name : catalog_.names)
-      if (!name.stale) ++claims_[raw(name.dirent.child)];
+      if (!name.stale) {
+        ++claims_[raw(name.dirent.child)];
+        const auto child = catalog_.inodes.find(raw(name.dirent.child));
+        if (child != catalog_.inodes.end() && child->second.is_directory() &&
+            child->second.parent == name.dirent.directory)
+          at_home_.insert(raw(name.dirent.child));
+      }
     for (CatalogName& name : catalog_.names) {
       const bool stay = keep_name(name, links, seen);
       stays.push_back(stay);
@@ -110,8 +128,10 @@ class Mender {
                  std::set<std::pair<uint64_t, std::string>>& seen) {
     Dirent& dirent = name.dirent;
     const uint64_t child = raw(dirent.child);
-    const std::string folder = catalog_.path(raw(dirent.directory));
-    const std::string path = folder + (folder.ends_with('/') ? "" : "/") + dirent.name;
+    const auto path = [&] {  // only for who has something to say
+      const std::string folder = catalog_.path(raw(dirent.directory));
+      return folder + (folder.ends_with('/') ? "" : "/") + dirent.name;
+    };
     auto at = catalog_.inodes.find(child);
     if (at == catalog_.inodes.end()) {
       if (keep_.contains(child)) return true;
@@ -119,19 +139,35 @@ class Mender {
         out_.lost.push_back({.part = Part::name,
                              .what = "its inode is lost: content and attributes cannot be found",
                              .ino = dirent.child,
-                             .path = path});
+                             .path = path()});
+      return false;
+    }
+    const auto in = catalog_.inodes.find(raw(dirent.directory));
+    if (in != catalog_.inodes.end() && !in->second.is_directory()) {
+      out_.remarks.push_back("the name " + path() + " is removed: inode " + std::to_string(in->first) +
+                             ", which it is in, is no directory");
       return false;
     }
     const auto linked = links.find(child);
     const uint64_t wanted = at->second.is_directory() ? 1 : at->second.nlink;
     if (name.stale && (child == raw(kRootIno) || (linked != links.end() && linked->second >= wanted))) return false;
-    if (!seen.emplace(raw(dirent.directory), dirent.name).second) return false;
+    // A directory has one name, rather the one where its record says that it is.
+    const bool has_better = at_home_.contains(child) && at->second.parent != dirent.directory;
+    if (at->second.is_directory() && !name.stale &&
+        (child == raw(kRootIno) || has_better || (linked != links.end() && linked->second != 0))) {
+      out_.remarks.push_back("the name " + path() + " is removed: its directory has another one");
+      return false;
+    }
+    if (!seen.emplace(raw(dirent.directory), dirent.name).second) {
+      if (!name.stale) out_.remarks.push_back("the name " + path() + " is there twice: the second one is removed");
+      return false;
+    }
     if (name.stale)
-      out_.remarks.push_back("the name " + path + " is from an older copy: it may have been changed since");
+      out_.remarks.push_back("the name " + path() + " is from an older copy: it may have been changed since");
     // Of a page without a header nobody says where its list of nodes ends and what earlier ones left behind begins.
     const RecordKey key{raw(dirent.directory), raw(dirent.cookie)};
     if (!name.stale && claims_[child] > wanted && catalog_.survey().may_have_lost(Table::dirents, key))
-      out_.remarks.push_back("the name " + path +
+      out_.remarks.push_back("the name " + path() +
                              " may be an earlier one: its entry has more names than its record says");
     dirent.type = dirent_type(at->second.mode);
     return true;
@@ -160,7 +196,8 @@ class Mender {
     out_.new_names.push_back(dirent);
   }
 
-  void adopt(uint64_t ino) {
+  /// `why` it needs a name, for people.
+  void adopt(uint64_t ino, const std::string& why) {
     if (lost_and_found_ == 0) {
       lost_and_found_ = out_.next_ino++;
       std::string name = kLostAndFound;
@@ -172,8 +209,7 @@ class Mender {
     CatalogInode& inode = catalog_.inodes[ino];
     if (inode.is_directory()) inode.parent = Ino{lost_and_found_};
     add_name(Ino{lost_and_found_}, std::to_string(ino), ino, inode.mode);
-    out_.remarks.push_back("the name of inode " + std::to_string(ino) + " is lost: it is now /" + folder_name_ + "/" +
-                           std::to_string(ino));
+    out_.remarks.push_back(why + ": it is now /" + folder_name_ + "/" + std::to_string(ino));
   }
 
   Catalog& catalog_;
@@ -183,6 +219,7 @@ class Mender {
   uint64_t lost_and_found_ = 0;
   std::string folder_name_;
   std::set<uint64_t> lost_directories_;
+  std::set<uint64_t> at_home_;                       // directories with a current name where their record says
   std::map<uint64_t, uint64_t> claims_;              // names that are current, by inode
   std::set<std::pair<uint64_t, uint64_t>> cookies_;  // in use; filled when the first name is made
 };

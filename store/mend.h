@@ -20,7 +20,8 @@ struct Mended {
 };
 
 /// Changes `catalog` until every name leads to an inode and every inode has a name: names without inodes go, entries
-/// without names move to lost+found, lost directories that still have entries are made anew. `keep` are inodes that
+/// without names move to lost+found, and so do directories inside one another; of several names of a directory one
+/// stays; lost directories that still have entries are made anew. `keep` are inodes that
 /// will be there although they are not now.
 Mended mend_names(Catalog& catalog, const std::set<uint64_t>& keep, Time now);
 

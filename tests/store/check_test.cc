@@ -83,10 +83,33 @@ class CheckTest : public testing::Test {
       ASSERT_TRUE(std::move(txn).commit().ok());
     });
   }
+  void add_name(Ino directory, const std::string& name, Ino child, uint32_t mode) {
+    change([&](Env& env, const Cipher& cipher) {
+      Database database(env, cipher, 0);
+      const State state = database.load_state(ReadTxn::begin(env).value()).value();
+      const Cookie cookie{cipher.name_hash(directory, name)};
+      const Dirent dirent{.directory = directory,
+                          .cookie = cookie,
+                          .child = child,
+                          .type = dirent_type(mode),
+                          .location_stamp = {},
+                          .name = name};
+      Batch batch = Batch::begin(database, state).value();
+      ASSERT_TRUE(batch
+                      .put_record(Table::dirents, dirent_key(directory, cookie), Kind::dirent, kDirentSchema,
+                                  encode_dirent(dirent), true)
+                      .ok());
+      ASSERT_TRUE(std::move(batch).commit(state).ok());
+    });
+  }
   static bool mentions(const std::vector<Finding>& findings, const std::string& path, const std::string& what) {
     return std::any_of(findings.begin(), findings.end(), [&](const Finding& found) {
       return found.path == path && found.what.find(what) != std::string::npos;
     });
+  }
+  static bool says(const std::vector<Finding>& findings, const std::string& what) {
+    return std::any_of(findings.begin(), findings.end(),
+                       [&](const Finding& found) { return found.what.find(what) != std::string::npos; });
   }
   std::vector<std::string> audit() { return test::audit_store(temp_.directory(), TempVault::password()); }
 
@@ -195,6 +218,67 @@ TEST_F(CheckTest, RepairRemovesANameWhoseInodeIsGoneAndSaysSo) {
   EXPECT_TRUE(std::any_of(report.done.begin(), report.done.end(),
                           [](const std::string& line) { return line.find("/folder/inner") == 0; }));
   EXPECT_EQ(audit(), std::vector<std::string>());
+}
+
+TEST_F(CheckTest, RepairBringsBackDirectoriesThatAreInsideOneAnother) {
+  temp_.reopen();
+  const Ino outer = temp_.make_directory(kRootIno, "outer");
+  const Ino middle = temp_.make_directory(outer, "middle");
+  temp_.write(temp_.make_file(temp_.make_directory(middle, "deep"), "text"), 0, "still here");
+  ASSERT_TRUE(temp_.vault().close().ok());
+  temp_.close();
+  remove_name(kRootIno, "outer");
+  add_name(middle, "outer", outer, S_IFDIR);
+  ASSERT_TRUE(says(check().findings, "inside itself"));
+
+  const RepairReport report = repair();
+
+  EXPECT_TRUE(report.remaining.empty());
+  EXPECT_EQ(audit(), std::vector<std::string>());
+  temp_.reopen();
+  const Ino found = temp_.tree().lookup(kRootIno, "lost+found").value().ino;
+  Ino at = temp_.tree().lookup(found, std::to_string(raw(outer))).value().ino;
+  for (const char* name : {"middle", "deep", "text"}) at = temp_.tree().lookup(at, name).value().ino;
+  EXPECT_EQ(temp_.read(at), "still here");
+}
+
+TEST_F(CheckTest, RepairMovesWhatIsInSomethingThatIsNoDirectory) {
+  remove_name(kRootIno, "folder");
+  add_name(file_, "folder", folder_, S_IFDIR);
+  ASSERT_TRUE(says(check().findings, "no directory"));
+
+  const RepairReport report = repair();
+
+  EXPECT_TRUE(report.remaining.empty());
+  EXPECT_TRUE(std::any_of(report.done.begin(), report.done.end(), [](const std::string& line) {
+    return line.find("the name /file/folder is removed") != std::string::npos;
+  }));
+  EXPECT_EQ(audit(), std::vector<std::string>());
+  temp_.reopen();
+  const Ino found = temp_.tree().lookup(kRootIno, "lost+found").value().ino;
+  const Ino folder = temp_.tree().lookup(found, std::to_string(raw(folder_))).value().ino;
+  EXPECT_TRUE(temp_.tree().lookup(folder, "inner").ok());
+}
+
+TEST_F(CheckTest, OfTwoNamesOfADirectoryTheOneInItsParentStays) {
+  temp_.reopen();
+  const Ino other = temp_.make_directory(kRootIno, "other");
+  const Ino child = temp_.make_directory(folder_, "child");
+  const Ino second = temp_.make_directory(other, "second");
+  ASSERT_TRUE(temp_.vault().close().ok());
+  temp_.close();
+  add_name(other, "child again", child, S_IFDIR);
+  add_name(folder_, "second again", second, S_IFDIR);
+
+  const RepairReport report = repair();
+
+  EXPECT_TRUE(report.remaining.empty());
+  EXPECT_EQ(audit(), std::vector<std::string>());
+  temp_.reopen();
+  EXPECT_TRUE(temp_.tree().lookup(folder_, "child").ok());
+  EXPECT_TRUE(temp_.tree().lookup(other, "second").ok());
+  EXPECT_TRUE(temp_.tree().lookup(other, "child again").is(Code::not_found));
+  EXPECT_TRUE(temp_.tree().lookup(folder_, "second again").is(Code::not_found));
 }
 
 TEST_F(CheckTest, RepairKeepsTheNameOfAnInodeThatIsOnlyUnreadable) {
