@@ -169,9 +169,10 @@ class Surveyor {
     if (node.page != kNoPage) {
       // The first page only: the value itself is read by who wants it.
       const uint64_t pages = overflow_pages(node.size, survey_.page_size);
-      mark(node.page, pages);
       auto head = check_overflow(source_, node.page, node.size, last_page_, scratch);
-      if (!head.ok())
+      if (head.ok())
+        mark(node.page, pages);  // a size that is wrong says nothing of the pages behind
+      else
         survey_.findings.push_back(
             {.part = Part::database,
              .what = "a value of table " + std::string(table_name(table)) + ": " + head.error().message()});

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 
 #include "store/database.h"
 #include "store/repair.h"
@@ -156,6 +157,33 @@ TEST_F(CheckTest, NamesTheBytesOfAFileThatCannotBeRead) {
   EXPECT_EQ(found->end, 8192u);
   EXPECT_EQ(found->damage, Damage::rot);
   EXPECT_FALSE(found->repairable);
+}
+
+TEST_F(CheckTest, AnImpossibleSizeIsOneFindingNotOneForEachPage) {
+  const std::string path = temp_.directory() + "/data.mdb";
+  std::string file;
+  {
+    std::ifstream in(path, std::ios::binary);
+    file.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  BlockId id;
+  change([&](Env& env, const Cipher& cipher) {
+    Database database(env, cipher, 0);
+    ReadTxn txn = ReadTxn::begin(env).value();
+    id = database.load_inode(txn, file_).value()->content.root.begin()->second.id;
+  });
+  // The node: 4 bytes of size, 2 of flags (the value lies elsewhere), 2 of the key's length, and the key.
+  const auto key = block_key(id);
+  const std::string node = std::string("\1\0\x10\0", 4) + std::string(key.begin(), key.end());
+  size_t at = file.find(node), count = 0;
+  for (; at != std::string::npos; at = file.find(node, at + 1), ++count) file[at - 1] = '\x7f';
+  ASSERT_GT(count, 0u);
+  std::ofstream(path, std::ios::binary).write(file.data(), static_cast<std::streamsize>(file.size()));
+
+  const CheckReport report = check();
+
+  EXPECT_TRUE(report.structure_damaged);
+  EXPECT_LT(report.findings.size(), 10u);
 }
 
 TEST_F(CheckTest, RepairMakesCountsRightAndKeepsACopy) {
