@@ -237,12 +237,14 @@ Result<Xattrs> Catalog::load_xattrs(uint64_t ino) const {
 
 void Catalog::check_files(const Progress& progress) {
   uint64_t total = 0, done = 0;
+  bool some_unreadable = false;  // by this processor
   for (const auto& [ino, inode] : inodes) total += inode.size;
   for (auto& [ino, entry] : inodes) {
     auto inode = load_inode(ino);
     if (!inode.ok()) continue;  // opened a moment ago: the device changes its mind, and the next check tells
     FileReport report = check_file(finder_, *inode);
-    entry.damaged_content = !report.damaged.empty() || report.map_damaged;
+    entry.damaged_content = !report.damaged.empty() || report.map_damaged || report.unreadable_here;
+    some_unreadable |= report.unreadable_here;
     for (Finding& found : report.findings) {
       found.ino = Ino{ino};
       findings.push_back(std::move(found));
@@ -252,14 +254,15 @@ void Catalog::check_files(const Progress& progress) {
     entry.allocated = report.allocated;
     for (const BlockId& id : report.bad_checksums)
       bad_checksums.emplace_back(Table::blocks, RecordKey{id.writer, id.number});
-    if (report.allocated != inode->content.allocated && !report.map_damaged) {
+    if (report.allocated != inode->content.allocated && !report.map_damaged && !report.unreadable_here) {
       entry.wrong_allocated = true;
       complain(Part::count, ino, "allocated bytes are wrong", true);
     }
     done += entry.size;
     if (progress) progress(done, total);
   }
-  if (damaged_tables_.contains(Table::inodes) || !survey_.lost.empty()) return;  // the owners may be what is lost
+  // The owners may be what is lost, or what cannot be read here.
+  if (damaged_tables_.contains(Table::inodes) || !survey_.lost.empty() || some_unreadable) return;
   const bool maps_intact =
       std::none_of(inodes.begin(), inodes.end(), [](const auto& entry) { return entry.second.damaged_content; });
   for (const BlockId& id : finder_.unused())

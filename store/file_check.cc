@@ -107,7 +107,10 @@ class FileChecker {
         return;
       }
     }
-    out_.unreadable_here |= opened.suite_missing;
+    if (opened.suite_missing) {
+      out_.unreadable_here = true;  // intact perhaps: nothing below it is lost
+      return;
+    }
     out_.map_damaged = true;
     // Where the file ends nothing is lost any more.
     const uint64_t last = (inode_.content.size + kBlockSize - 1) / kBlockSize;

@@ -418,6 +418,21 @@ Result<InJournal> copy_journal(const std::string& from, const std::string& to, c
   return InJournal();
 }
 
+/// Whether the vault has content that this processor cannot read. It would be left out as if it were damaged.
+Result<> check_suites(const Survey& survey) {
+  if (suite_available(Suite::aes_256_gcm)) return {};
+  for (const StoredValue& stored : survey.values(Table::blocks)) {
+    auto head = survey.read({stored.extent.offset, std::min<uint64_t>(stored.extent.size, kBlockHeaderSize)});
+    if (!head.ok() || head->size() < kBlockHeaderSize || Suite{(*head)[1]} != Suite::aes_256_gcm) continue;
+    const auto value = survey.read(stored.extent);  // a flipped bit does not count
+    if (!value.ok() || !checksum_matches(Table::blocks, encode_key(Table::blocks, stored.key), *value)) continue;
+    return Error(Code::suite_missing,
+                 "the vault has content sealed with aes-256-gcm, which this computer's processor lacks")
+        .hint("salvage it on a computer whose processor has AES");
+  }
+  return {};
+}
+
 std::string report_text(const SalvageReport& report) {
   std::string out = "tain salvage\n\nentries found: " + std::to_string(report.entries) +
                     "\nentries lost: " + std::to_string(report.entries_lost) +
@@ -487,6 +502,7 @@ Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string
   if (loaded.copies_differ) report.remarks.push_back(loaded.complaint);
 
   Survey survey = TRY(survey_database(from + "/data.mdb", cipher));
+  TRY(check_suites(survey));
   const bool position_known = survey.state.has_value() && !survey.roots_searched;
   const std::vector<CarvedBlock> carved = TRY(carve(survey, cipher, progress));
   Catalog catalog(survey, cipher);

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 
 #include "tests/store/vault_edits.h"
@@ -83,6 +84,36 @@ TEST_F(SalvageTest, WhatAKilledRunLeftIsNamedAndNotTouched) {
   EXPECT_NE(report.error().message().find(left), std::string::npos);
   EXPECT_TRUE(std::filesystem::exists(left));
   EXPECT_FALSE(std::filesystem::exists(to_));
+}
+
+/// 0 when check finds nothing damaged, and salvage does not begin.
+int look_without_aes(const std::string& directory, const std::string& to) {
+  if (suite_available(Suite::aes_256_gcm)) return 1;
+  const auto report = check_vault(directory, TempVault::password(), {});
+  if (!report.ok()) return 2;
+  for (const Finding& found : report->findings)
+    if (found.end != 0 || found.what.find("lacks its cipher") == std::string::npos) return 3;
+  if (report->findings.size() != 2) return 4;
+  return salvage_vault(directory, to, TempVault::password(), {}).is(Code::suite_missing) ? 0 : 5;
+}
+
+TEST(SalvageSuiteTest, WithoutAesNothingIsTakenForDamaged) {
+  if (const char* directory = std::getenv("TAIN_TEST_VAULT"))
+    std::exit(look_without_aes(directory, std::string(directory) + ".new"));
+  if (!suite_available(Suite::aes_256_gcm)) GTEST_SKIP() << "this CPU has no AES to take away";
+  TempVault temp({.committer_thread = false}, {.suite = Suite::aes_256_gcm, .kdf = test::kTestCost});
+  temp.write(temp.make_file(kRootIno, "small"), 0, "old");
+  temp.write(temp.make_file(kRootIno, "large"), 0, std::string(2'000'000, 'l'));  // with a map node
+  ASSERT_TRUE(temp.vault().close().ok());
+  temp.close();
+
+  // This test again in a process of its own, because a process asks the CPU only once.
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe");
+  const std::string command = "TAIN_TEST_NO_AES=1 TAIN_TEST_VAULT='" + temp.directory() + "' '" + program +
+                              "' --gtest_filter=SalvageSuiteTest.WithoutAesNothingIsTakenForDamaged > /dev/null 2>&1";
+  const int status = std::system(command.c_str());
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 /// What frames of the journal speak of, and the database has in part.
