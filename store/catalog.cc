@@ -89,6 +89,8 @@ void Catalog::take_inode(const StoredValue& value, const Bytes& body) {
   out.mode = inode->mode;
   out.nlink = inode->nlink;
   out.flags = inode->flags;
+  out.uid = inode->uid;
+  out.gid = inode->gid;
   out.children = inode->children;
   out.size = inode->content.size;
   out.parent = inode->parent;

@@ -18,6 +18,8 @@ struct CatalogInode {
   uint32_t mode = 0;
   uint32_t nlink = 0;
   uint32_t flags = 0;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
   uint64_t children = 0;
   uint64_t size = 0;  // bytes
   Ino parent{};

@@ -2,6 +2,7 @@
 #include "store/mend.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/secret.h"
 
@@ -23,7 +24,9 @@ class Mender {
   Mended run() {
     if (!catalog_.inodes.contains(raw(kRootIno))) {
       make_directory(raw(kRootIno), kRootIno);
-      out_.remarks.push_back("the root directory's own record was lost: it was made anew");
+      const CatalogInode& root = catalog_.inodes[raw(kRootIno)];
+      out_.remarks.push_back("the root directory's own record was lost: it was made anew, owned by " +
+                             std::to_string(root.uid) + ":" + std::to_string(root.gid) + " as most entries are");
     }
     make_lost_directories();
     drop_names();
@@ -47,17 +50,27 @@ class Mender {
     inode.content.id.bytes = random_array<16>();
     inode.mode = S_IFDIR | 0700;
     inode.nlink = 2;
-    auto root = catalog_.load_inode(raw(kRootIno));
-    if (root.ok()) {
-      inode.uid = root->uid;
-      inode.gid = root->gid;
-    }
+    const auto root = catalog_.inodes.find(raw(kRootIno));
+    std::tie(inode.uid, inode.gid) =
+        root != catalog_.inodes.end() ? std::pair(root->second.uid, root->second.gid) : usual_owner();
+    if (ino == raw(kRootIno)) inode.flags = kRootKnowsAcls;  // some entry may have one: nobody asked them all
     inode.atime = inode.mtime = inode.ctime = inode.btime = now_;
     CatalogInode& entry = catalog_.inodes[ino];
     entry.mode = inode.mode;
     entry.nlink = inode.nlink;
+    entry.uid = inode.uid;
+    entry.gid = inode.gid;
     entry.parent = parent;
     out_.new_inodes.push_back(std::move(inode));
+  }
+
+  /// Owner and group that most entries have.
+  std::pair<uint32_t, uint32_t> usual_owner() const {
+    std::map<std::pair<uint32_t, uint32_t>, uint64_t> count;
+    for (const auto& item : catalog_.inodes) ++count[{item.second.uid, item.second.gid}];
+    const auto most =
+        std::max_element(count.begin(), count.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    return most != count.end() ? most->first : std::pair<uint32_t, uint32_t>();
   }
 
   void make_lost_directories() {
@@ -68,12 +81,13 @@ class Mender {
       if (dirent.type == dirent_type(S_IFDIR) && !catalog_.inodes.contains(raw(dirent.child)) && !name.stale)
         wanted.insert(raw(dirent.child));
     }
+    std::map<uint64_t, Ino> parents;
+    for (const CatalogName& name : catalog_.names)
+      if (wanted.contains(raw(name.dirent.child))) parents[raw(name.dirent.child)] = name.dirent.directory;
     for (uint64_t ino : wanted) {
       if (keep_.contains(ino)) continue;
-      Ino parent = kRootIno;
-      for (const CatalogName& name : catalog_.names)
-        if (raw(name.dirent.child) == ino) parent = name.dirent.directory;
-      make_directory(ino, parent);
+      const auto parent = parents.find(ino);
+      make_directory(ino, parent != parents.end() ? parent->second : kRootIno);
       lost_directories_.insert(ino);
     }
   }

@@ -10,6 +10,7 @@
 
 #include "store/database.h"
 #include "store/repair.h"
+#include "tests/store/vault_edits.h"
 #include "tests/support/audit.h"
 #include "tests/support/temp_vault.h"
 
@@ -307,6 +308,23 @@ TEST_F(CheckTest, OfTwoNamesOfADirectoryTheOneInItsParentStays) {
   EXPECT_TRUE(temp_.tree().lookup(other, "second").ok());
   EXPECT_TRUE(temp_.tree().lookup(other, "child again").is(Code::not_found));
   EXPECT_TRUE(temp_.tree().lookup(folder_, "second again").is(Code::not_found));
+}
+
+TEST_F(CheckTest, ARootMadeAnewBelongsToWhomTheEntriesBelong) {
+  for (Ino ino : {file_, folder_, inner_}) edit_inode(ino, [](Inode& inode) { inode.uid = 1000, inode.gid = 100; });
+  test::remove_value(temp_.directory(), Table::inodes, ino_key(kRootIno));
+  remove_name(folder_, "inner");
+
+  const RepairReport report = repair();
+
+  EXPECT_TRUE(report.remaining.empty());
+  EXPECT_TRUE(std::any_of(report.done.begin(), report.done.end(),
+                          [](const std::string& line) { return line.find("owned by 1000:100") != std::string::npos; }));
+  temp_.reopen();
+  for (Ino ino : {kRootIno, temp_.tree().lookup(kRootIno, "lost+found").value().ino}) {
+    EXPECT_EQ(temp_.tree().getattr(ino)->uid, 1000u);
+    EXPECT_EQ(temp_.tree().getattr(ino)->gid, 100u);
+  }
 }
 
 TEST_F(CheckTest, RepairKeepsTheNameOfAnInodeThatIsOnlyUnreadable) {
