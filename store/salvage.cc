@@ -188,11 +188,11 @@ class Salvager {
     if (stale_.contains(ino))
       report_.remarks.push_back(catalog_.path(ino) + " is from an older copy: it may have been changed since");
     Xattrs xattrs;
-    if ((inode.flags & kInodeHasXattrs) != 0) {
-      auto found = catalog_.load_xattrs(ino);
-      if (found.ok()) xattrs = std::move(*found);
-      if (xattrs.empty()) lose(ino, Part::record, "its extended attributes are lost");
-    }
+    // The flag may be what is wrong: it only says whether something is lost.
+    auto found = catalog_.load_xattrs(ino);
+    if (found.ok()) xattrs = std::move(*found);
+    if (xattrs.empty() && (inode.flags & kInodeHasXattrs) != 0)
+      lose(ino, Part::record, "its extended attributes are lost");
     xattrs.erase(kDamagedXattr);
     if (entry.wrong_allocated || inode.is_regular()) TRY(copy_content(inode, xattrs));
     mend_counts(catalog_, inode);

@@ -116,6 +116,32 @@ TEST(SalvageSuiteTest, WithoutAesNothingIsTakenForDamaged) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
+TEST_F(SalvageTest, AttributesAreKeptWhereTheInodeDoesNotKnowOfThem) {
+  vault_.reopen();
+  const Ino file = vault_.tree().lookup(kRootIno, "file").value().ino;
+  ASSERT_TRUE(vault_.tree().set_xattr(file, "user.note", as_bytes("kept"), XattrMode::any).ok());
+  ASSERT_TRUE(vault_.vault().close().ok());
+  vault_.close();
+  test::change_database(vault_.directory(), [&](Env& env, const Cipher& cipher) {
+    Database database(env, cipher, 0);
+    ReadTxn read = ReadTxn::begin(env).value();
+    const State state = database.load_state(read).value();
+    Inode inode = *database.load_inode(read, file).value();
+    inode.flags = 0;
+    Batch batch = Batch::begin(database, state).value();
+    const auto key = ino_key(file);
+    ASSERT_TRUE(batch.put_record(Table::inodes, key, Kind::inode, kInodeSchema, encode_inode(inode), false).ok());
+    ASSERT_TRUE(std::move(batch).commit(state).ok());
+  });
+
+  ASSERT_TRUE(salvage(to_).ok());
+
+  auto opened = Vault::open(to_, {.committer_thread = false}, TempVault::password()).value();
+  const auto value = opened->tree().get_xattr(opened->tree().lookup(kRootIno, "file").value().ino, "user.note");
+  ASSERT_TRUE(value.ok()) << value.error().message();
+  EXPECT_EQ(as_text(*value), "kept");
+}
+
 /// What frames of the journal speak of, and the database has in part.
 class SalvageJournalTest : public SalvageTest {
  protected:
