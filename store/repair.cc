@@ -24,18 +24,24 @@ Result<std::string> keep_copy(const std::string& path, uint64_t size) {
   const std::string copy = path + ".before-repair-" + std::to_string(system_clock().wall_ns() / 1'000'000'000);
   UniqueFd from(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   UniqueFd to(::open(copy.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!from.valid() || !to.valid()) return errno_error(errno, "copy " + path + " to " + copy);
-  if (::ioctl(to.get(), FICLONE, from.get()) != 0) {
-    Bytes buffer(size_t{1} << 20);
-    for (uint64_t at = 0; at < size; at += buffer.size()) {
-      const auto part = ByteSpan(buffer).first(std::min<uint64_t>(buffer.size(), size - at));
-      TRY(read_exactly(from.get(), part, at));
-      TRY(write_exactly(to.get(), part, at));
+  if (!to.valid()) return errno_error(errno, "copy " + path + " to " + copy);
+  const auto fill = [&]() -> Result<> {
+    if (!from.valid()) return Error(Code::io, "cannot read " + path);
+    if (::ioctl(to.get(), FICLONE, from.get()) != 0) {
+      Bytes buffer(size_t{1} << 20);
+      for (uint64_t at = 0; at < size; at += buffer.size()) {
+        const auto part = ByteSpan(buffer).first(std::min<uint64_t>(buffer.size(), size - at));
+        TRY(read_exactly(from.get(), part, at));
+        TRY(write_exactly(to.get(), part, at));
+      }
     }
-  }
-  if (::fsync(to.get()) != 0) return errno_error(errno, "flush " + copy);
-  TRY(fsync_directory(path.substr(0, path.rfind('/') + 1)));
-  return copy;
+    if (::fsync(to.get()) != 0) return errno_error(errno, "flush " + copy);
+    return fsync_directory(path.substr(0, path.rfind('/') + 1));
+  };
+  Result<> filled = fill();
+  if (filled.ok()) return copy;
+  ::unlink(copy.c_str());  // half a copy would pass for one
+  return std::move(filled).error().with("copy " + path + " to " + copy);
 }
 
 class Repair {

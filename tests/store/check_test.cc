@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
@@ -344,6 +346,30 @@ TEST_F(CheckTest, RepairRewritesDamagedChecksums) {
 
   EXPECT_TRUE(repair().remaining.empty());
   EXPECT_EQ(audit(), std::vector<std::string>());
+}
+
+TEST_F(CheckTest, ACopyThatFailsLeavesNothingAndChangesNothing) {
+  edit_inode(folder_, [](Inode& inode) { inode.children = 7; });
+  const auto copies = [&] {
+    const std::filesystem::directory_iterator all(temp_.directory());
+    return std::count_if(begin(all), end(all), [](const auto& entry) {
+      return entry.path().filename().string().find("before-repair") != std::string::npos;
+    });
+  };
+  // As on a full disk: no file may grow beyond a page.
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{.rlim_cur = 4096, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+
+  const auto report = repair_vault(temp_.directory(), TempVault::password(), {});
+
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_FALSE(report.ok());
+  EXPECT_EQ(copies(), 0);
+  EXPECT_TRUE(mentions(check().findings, "/folder", "count of entries"));
 }
 
 TEST_F(CheckTest, RepairOfASoundVaultChangesNothing) {
