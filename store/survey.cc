@@ -235,10 +235,30 @@ std::optional<RecordKey> decode_key(Table table, ByteView bytes) {
 }
 
 bool Survey::may_have_lost(Table table, const RecordKey& key) const {
+  if (!snapshot.has_value()) return true;
   const Bytes bytes = encode_key(table, key);
-  return !snapshot.has_value() || std::any_of(lost.begin(), lost.end(), [&](const LostRange& range) {
-    return range.table == table && range.range.contains(bytes);
+  const auto& ranges = lost_keys[static_cast<size_t>(table)];
+  const auto behind = std::upper_bound(ranges.begin(), ranges.end(), bytes, [](const Bytes& k, const KeyRange& range) {
+    return compare_keys(k, range.low) < 0;
   });
+  return behind != ranges.begin() && std::prev(behind)->contains(bytes);
+}
+
+void Survey::index_lost() {
+  for (auto& ranges : lost_keys) ranges.clear();
+  for (const LostRange& range : lost) lost_keys[static_cast<size_t>(range.table)].push_back(range.range);
+  for (auto& ranges : lost_keys) {
+    std::sort(ranges.begin(), ranges.end(),
+              [](const KeyRange& a, const KeyRange& b) { return compare_keys(a.low, b.low) < 0; });
+    std::vector<KeyRange> apart;
+    for (KeyRange& range : ranges) {
+      if (apart.empty() || (!apart.back().high.empty() && compare_keys(apart.back().high, range.low) < 0))
+        apart.push_back(std::move(range));
+      else if (!apart.back().high.empty() && (range.high.empty() || compare_keys(apart.back().high, range.high) < 0))
+        apart.back().high = std::move(range.high);
+    }
+    ranges = std::move(apart);
+  }
 }
 
 Result<Bytes> Survey::read(const Extent& extent) const {
@@ -259,6 +279,7 @@ Result<Survey> survey_database(const std::string& path, const Cipher& cipher) {
   Surveyor(out, cipher).run();
   for (auto& values : out.tables)
     std::sort(values.begin(), values.end(), [](const StoredValue& a, const StoredValue& b) { return a.key < b.key; });
+  out.index_lost();
   return out;
 }
 

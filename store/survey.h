@@ -76,7 +76,11 @@ struct Survey {
 
   std::vector<StoredValue>& values(Table table) { return tables[static_cast<size_t>(table)]; }
   const std::vector<StoredValue>& values(Table table) const { return tables[static_cast<size_t>(table)]; }
-  /// Whether a record that is not in `values` may have been lost.
+  /// By table number: the keys of `lost` as ranges that ascend and do not touch. For may_have_lost().
+  std::array<std::vector<KeyRange>, kTableCount + 1> lost_keys;
+  /// Fills `lost_keys` from `lost`.
+  void index_lost();
+  /// Whether a record that is not in `values` may have been lost. After index_lost().
   bool may_have_lost(Table table, const RecordKey& key) const;
   /// Errors: corrupt (past the end, or the sector cannot be read).
   Result<Bytes> read(const Extent& extent) const;
