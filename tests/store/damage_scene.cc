@@ -205,20 +205,18 @@ void DamageScene::find_owners(Stand& stand) const {
     for (auto it = first; it != last; ++it) own(extent, it->second);
   };
   for (const StoredValue& value : survey.values(Table::xattrs)) own_all(value.extent, value.key.first);
+  std::map<Bytes, uint64_t> contents;
   for (const auto& item : catalog.inodes) {
-    const uint64_t ino = item.first;
-    own_all(item.second.extent, ino);
-    const Inode inode = catalog.load_inode(ino).value();
-    std::vector<FoundBlock> blocks;
-    check_file(catalog.finder(), inode, &blocks);
-    for (const FoundBlock& block : blocks) {
-      auto part = [&](const BlockRef& ref) {
-        const BlockPlace place{.content = inode.content.id, .id = ref.id, .level = 0, .index = block.index};
-        own_all(catalog.finder().open(place, ref, Kind::data_block).extent, ino);
-      };
-      part(block.ref);
-      for (const Patch& patch : block.ref.patches) part(stored_ref(patch));
-    }
+    own_all(item.second.extent, item.first);
+    const ContentId content = catalog.load_inode(item.first).value().content.id;
+    contents.emplace(Bytes(content.bytes.begin(), content.bytes.end()), item.first);
+  }
+  // Blocks, patches and map nodes alike: each value says whose it is (docs/format.md §4.3).
+  constexpr size_t kContentOffset = 8;
+  for (const StoredValue& value : survey.values(Table::blocks)) {
+    const Bytes bytes = survey.read(value.extent).value();
+    const auto content = bytes.begin() + kContentOffset;
+    own_all(value.extent, contents.at(Bytes(content, content + sizeof(ContentId::bytes))));
   }
 }
 
