@@ -1,6 +1,7 @@
-# shellcheck shell=bash
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # tain scrub: mounted, unmounted and by itself; what it finds is named, and a pass goes on where it was stopped.
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # member NAME...: of the JSON object in $OUTPUT.
