@@ -10,6 +10,7 @@
 
 #include "store/scrub.h"
 #include "tests/support/audit.h"
+#include "tests/support/sanitizer.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::store {
@@ -17,17 +18,7 @@ namespace {
 
 using test::TempVault;
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int kSteps = 150;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-constexpr int kSteps = 150;
-#else
-constexpr int kSteps = 600;
-#endif
-#else
-constexpr int kSteps = 600;
-#endif
+constexpr int kSteps = test::kThreadSanitizer || test::kAddressSanitizer ? 150 : 600;
 
 class ConcurrencyTest : public testing::Test {
  protected:

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "tests/support/audit.h"
+#include "tests/support/sanitizer.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::store {
@@ -151,7 +152,8 @@ TEST_P(FullDisk, WhatWasAcknowledgedCanBeCommitted) {
 
 unsigned seeds() {
   const char* is_long = std::getenv("TAIN_LONG");
-  return is_long != nullptr && *is_long != '\0' ? 200 : 3;
+  if (is_long != nullptr && *is_long != '\0') return 200;
+  return test::kThreadSanitizer ? 1 : 3;  // each costs ThreadSanitizer more than a minute
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, FullDisk, testing::Range(0u, seeds()));
