@@ -57,6 +57,19 @@ Result<TreePage> PathGuard::look(uint64_t number, bool leaf, const KeyRange* ran
   return page;
 }
 
+Result<> PathGuard::look_at_ends(uint64_t branch, uint16_t level, uint16_t depth) {
+  if (!ends_.insert(branch).second) return {};
+  for (bool last : {false, true}) {
+    uint64_t number = branch;
+    for (uint16_t at = level; at < depth; ++at) {
+      const TreePage page = TRY(look(number, false, nullptr));
+      number = TRY(page.node(last ? page.count() - 1 : 0)).page;
+    }
+    TRY(look(number, true, nullptr));
+  }
+  return {};
+}
+
 Result<> PathGuard::check(Table table, ByteView key, bool removal) {
   const TreeRoot& root = snapshot_.root(table);
   uint64_t number = root.page;
@@ -88,6 +101,17 @@ Result<> PathGuard::check(Table table, ByteView key, bool removal) {
         if (i >= page.count()) continue;  // also the one before the first
         const TreePage::Node neighbour = TRY(page.node(i));
         TRY(look(neighbour.page, leaves, nullptr));
+      }
+      if (!leaves) {
+        // A child of a branch goes with its last key, at the earliest; a branch with one child is merged.
+        const uint64_t child = TRY(page.node(index)).page;
+        const TreePage branch = TRY(look(child, false, nullptr));
+        const bool may_merge = ++removals_[child] + 2 > branch.count();
+        for (size_t i : {index - 1, index, from}) {
+          if (!may_merge || i >= page.count()) continue;
+          const TreePage::Node node = TRY(page.node(i));
+          TRY(look_at_ends(node.page, static_cast<uint16_t>(level + 1), root.depth));
+        }
       }
     }
     if (index > 0) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "store/cipher.h"
@@ -39,15 +40,19 @@ class PathGuard {
  public:
   PathGuard(PageSource source, const Snapshot& snapshot) : source_(source), snapshot_(snapshot) {}
 
-  /// The way to `key`; with `removal` also the neighbours that pages may be merged with. Errors: corrupt, io.
+  /// The way to `key`; with `removal` also the neighbours that pages may be merged with, and where branches may be merged
+  /// the ends of what hangs below them: LMDB takes keys from there. Errors: corrupt, io.
   Result<> check(Table table, ByteView key, bool removal);
 
  private:
   Result<TreePage> look(uint64_t number, bool leaf, const KeyRange* range);
+  Result<> look_at_ends(uint64_t branch, uint16_t level, uint16_t depth);
   const PageSource source_;
   const Snapshot& snapshot_;
   std::unordered_set<uint64_t> seen_;    // their nodes are in order
   std::unordered_set<uint64_t> placed_;  // and they are where their keys belong
+  std::unordered_map<uint64_t, uint64_t> removals_;  // below each branch, so far
+  std::unordered_set<uint64_t> ends_;                // branches that look_at_ends has done
 };
 
 }  // namespace tain::store
