@@ -213,6 +213,7 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
 
     std::vector<BlockChange> edges = edge_changes(offset, length, BlockChange::Kind::clear);
     std::erase_if(edges, [](const BlockChange& edge) { return edge.end - edge.begin == kBlockSize; });
+    if (to_end && edges.empty() && first_whole != 0) edges.push_back(BlockChange::of_place(first_whole - 1));
     Bases bases;
     inode = TRY(load_bases(set_, lock, ino, edges, bases));
     if (!to_end && inode->map_version != version) continue;

@@ -165,10 +165,12 @@ size_t present_length(const CachedInode& inode, uint64_t index, const Bases& bas
 Result<CachedInode*> set_size(WorkingSet& set, SetLock& lock, Ino ino, uint64_t size) {
   if (size > kFileSizeMax) return Error(Code::too_large, "larger than the largest file");
   const size_t keep = size % kBlockSize;  // bytes of the last block that stay
-  const BlockChange cut{.kind = BlockChange::Kind::cut, .index = size / kBlockSize, .begin = keep, .end = kBlockSize};
+  // A cut between two blocks needs nothing of either, so a damaged one is not in its way; but a commit changes the map
+  // on the way to the last one that stays.
+  BlockChange cut{.kind = BlockChange::Kind::cut, .index = size / kBlockSize, .begin = keep, .end = kBlockSize};
+  if (keep == 0 && size != 0) cut = BlockChange::of_place(size / kBlockSize - 1);
   Bases bases;
-  // A cut between two blocks needs nothing of either, so a damaged one is not in its way.
-  CachedInode* inode = TRY(load_bases(set, lock, ino, {&cut, keep != 0 ? size_t{1} : size_t{0}}, bases));
+  CachedInode* inode = TRY(load_bases(set, lock, ino, {&cut, size != 0 ? size_t{1} : size_t{0}}, bases));
   set.touch(*inode, true);
   inode->record.mtime = inode->record.ctime = set.now();
   if (size < inode->record.content.size) {
@@ -177,7 +179,7 @@ Result<CachedInode*> set_size(WorkingSet& set, SetLock& lock, Ino ino, uint64_t 
       block.data->cut(keep);
       set.block_changed(block, cells_touching(keep, kBlockSize), size_before);
     }
-    set.drop_blocks_from(*inode, keep != 0 ? cut.index + 1 : cut.index);
+    set.drop_blocks_from(*inode, (size + kBlockSize - 1) / kBlockSize);
   }
   inode->record.content.size = size;
   set.damage().overwritten(ino, size, kFileSizeMax);

@@ -31,6 +31,10 @@ struct BlockChange {
   size_t begin = 0;
   size_t end = 0;
   CellMask touched = 0;  // only for Kind::cells
+
+  /// Nothing of the block's own bytes. What a commit needs to change the map beside it or to make it a hole is only
+  /// that its place in the map can be read.
+  static BlockChange of_place(uint64_t index) { return {.kind = Kind::clear, .index = index}; }
 };
 
 /// What the committed block gives to a change.

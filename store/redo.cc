@@ -136,6 +136,8 @@ Result<> WorkingSet::replay_item(Reader& r) {
       const uint64_t index = r.u64();
       if (r.failed()) return bad_item();
       CachedInode* inode = TRY(find(ino));
+      Bases bases;
+      TRY(load_base_locked(*this, *inode, BlockChange::of_place(index), bases));
       touch(*inode, true);
       punch_block(*inode, index);
       return {};
@@ -157,6 +159,9 @@ Result<CachedInode*> WorkingSet::replay_inode(Reader& r) {
   CachedInode* inode = nullptr;
   if (found.ok()) {
     inode = *found;
+    Bases bases;
+    if (floor != kNoBlock && floor != 0)
+      TRY(load_base_locked(*this, *inode, BlockChange::of_place(floor - 1), bases));
     ContentRecord content = inode->record.content;  // the committed map stays
     content_changed = content.size != record.content.size || floor != kNoBlock;
     content.size = record.content.size;
