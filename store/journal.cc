@@ -69,6 +69,8 @@ Result<> Journal::create(const std::string& path) {
 
 Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, const Cipher& cipher) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  // Replaying needs no more than to read; appending will report what writing then meets.
+  if (!fd.valid() && errno == EROFS) fd = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd.valid() && errno != ENOENT) return errno_error(errno, "open " + path);
   return std::unique_ptr<Journal>(new Journal(path, std::move(fd), cipher));
 }

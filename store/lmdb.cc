@@ -130,7 +130,8 @@ Result<std::unique_ptr<Env>> Env::open(const std::string& path, const Options& o
   if (map_size == 0) map_size = std::max(kMapSizeDefault, static_cast<uint64_t>(exists ? st.st_size : 0) * 4);
   mdb_env_set_mapsize(out->env_, map_size);
   mdb_env_set_maxdbs(out->env_, kTableCount);
-  if (int rc = mdb_env_open(out->env_, path.c_str(), MDB_NOSUBDIR | MDB_NOTLS, 0600); rc != 0)
+  const unsigned access = options.read_only ? MDB_RDONLY : 0;
+  if (int rc = mdb_env_open(out->env_, path.c_str(), MDB_NOSUBDIR | MDB_NOTLS | access, 0600); rc != 0)
     return lmdb_error(rc, "open database");
   int dead = 0;
   mdb_reader_check(out->env_, &dead);  // slots of killed processes would pin old pages
@@ -148,6 +149,8 @@ Result<std::unique_ptr<Env>> Env::open(const std::string& path, const Options& o
   }
   if (int rc = mdb_txn_commit(txn); rc != 0) return lmdb_error(rc, "open database");
   TRY(out->map_file());
+  if (!options.read_only) TRY(out->cover_pages());
+  else if (!out->covers_pages()) out->pages_ = out->file_pages_;
   return out;
 }
 
@@ -164,16 +167,21 @@ Result<> Env::map_file() {
   map_size_ = info.me_mapsize;
   pages_ = PageSource::mapped(map_, stat.ms_psize);
   file_pages_ = PageSource::of_file(fd, stat.ms_psize);
-  return cover_pages();
+  return {};
 }
 
-Result<> Env::cover_pages() {
+bool Env::covers_pages() const {
   mdb_filehandle_t fd = -1;
   mdb_env_get_fd(env_, &fd);
   struct stat st {};
-  const auto needed = static_cast<off_t>(used_bytes());
-  if (::fstat(fd, &st) != 0 || (st.st_size < needed && ::ftruncate(fd, needed) != 0))
-    return errno_error(errno, "extend the database");
+  return ::fstat(fd, &st) == 0 && static_cast<uint64_t>(st.st_size) >= used_bytes();
+}
+
+Result<> Env::cover_pages() {
+  if (covers_pages()) return {};
+  mdb_filehandle_t fd = -1;
+  mdb_env_get_fd(env_, &fd);
+  if (::ftruncate(fd, static_cast<off_t>(used_bytes())) != 0) return errno_error(errno, "extend the database");
   return {};
 }
 

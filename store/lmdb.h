@@ -32,6 +32,7 @@ class Env {
   struct Options {
     uint64_t map_size_bytes = 0;  // 0: a sparse map that no vault reaches
     bool create = false;
+    bool read_only = false;       // no write transaction will be asked for; works on a read-only file system
   };
   /// Opens the database file `path`. Before LMDB sees it, its size, meta pages and free list are checked.
   /// Errors: not_found, corrupt, io, no_space.
@@ -58,9 +59,10 @@ class Env {
   Env() = default;
   uint64_t pages_beyond_end() const;
   Result<> map_file();
-  /// Makes the file reach to its last page, which LMDB leaves out when it is free (only_free_pages_missing): looking at
-  /// a mapped page behind the end of its file ends the process, and a damaged page may refer to any. Not while anybody
-  /// else commits.
+  /// Whether the file reaches to its last page, which LMDB leaves out when it is free (only_free_pages_missing): looking
+  /// at a mapped page behind the end of its file ends the process, and a damaged page may refer to any.
+  bool covers_pages() const;
+  /// Makes it so. Not while anybody else commits.
   Result<> cover_pages();
   /// The state that transaction `number` committed, for who has it pinned. Errors: busy (its meta page is being written
   /// over: pin a newer one), corrupt.

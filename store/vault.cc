@@ -144,7 +144,8 @@ struct Vault::Impl {
       warn("this processor lacks AES instructions: new content is sealed with " + std::string(suite_name(suite)) +
            ", and files sealed with aes-256-gcm cannot be read on this machine");
     }
-    env = TRY(Env::open(database_path(info.directory), {.map_size_bytes = options.map_size_bytes, .create = false}));
+    env = TRY(Env::open(database_path(info.directory),
+                        {.map_size_bytes = options.map_size_bytes, .read_only = options.read_only}));
     database = std::make_unique<Database>(*env, cipher, options.cache_max_bytes);
     State state;
     {

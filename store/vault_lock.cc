@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -51,10 +52,31 @@ Result<UniqueFd> open_lock(const std::string& directory, const std::string& path
   return fd;
 }
 
+/// Whether `directory` lies on a file system that nobody can write to.
+bool on_read_only_file_system(const std::string& directory) {
+  struct statvfs st {};
+  return ::statvfs(directory.c_str(), &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
+}
+
+/// There nobody can change the vault under a reader, and no pid can be written down: readers share the lock, on the
+/// directory itself, for the file may not exist.
+Result<UniqueFd> lock_for_reading(const std::string& directory) {
+  UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return errno_error(errno, "open " + directory);
+  if (::flock(fd.get(), LOCK_SH | LOCK_NB) != 0) return errno_error(errno, "lock " + directory);
+  return fd;
+}
+
 }  // namespace
 
 Result<VaultLock> VaultLock::take(const std::string& directory, const std::string& mountpoint) {
   const std::string path = lock_path(directory);
+  if (on_read_only_file_system(directory)) {
+    if (!mountpoint.empty())
+      return Error(Code::read_only, directory + " lies on a read-only file system, where a mount cannot keep its lock")
+          .hint("read it with tain ls and tain cat, or copy the vault to a disk that can be written to and mount it there");
+    return VaultLock(TRY(lock_for_reading(directory)), 0);
+  }
   UniqueFd fd = TRY(open_lock(directory, path));
   // holder() takes a shared lock for a moment: what is refused now may be free at once.
   int refused = ::flock(fd.get(), LOCK_EX | LOCK_NB);

@@ -20,7 +20,8 @@ struct Holder {
 /// Released when destroyed, and by the kernel when the process dies.
 class VaultLock {
  public:
-  /// Takes the lock and writes our pid and `mountpoint` into it. Errors: in_use (naming the holder), io.
+  /// Takes the lock and writes our pid and `mountpoint` into it. On a read-only file system, where nothing can be
+  /// written, whoever does not mount shares a lock with other readers. Errors: in_use (naming the holder), read_only, io.
   static Result<VaultLock> take(const std::string& directory, const std::string& mountpoint);
   /// Writes the path of our control socket into the lock file. Errors: io, no_space.
   Result<> set_control_socket(const std::string& path);
