@@ -36,9 +36,9 @@ Result<json> describe(const World& world, const Target& target) {
 
   out["mountpoint"] = target.mount->mountpoint;
   out["read_only"] = target.mount->read_only;
-  out["stale"] = fs::is_stale(*target.mount);
   auto client = fs::connect_to_daemon(*target.mount, runtime_paths(world, target.mount->owner), kStatusTimeoutMs);
   auto live = client.ok() ? client->request({{"op", "status"}}, kStatusTimeoutMs) : Result<json>(client.error());
+  out["stale"] = !live.ok() && fs::is_stale(*target.mount);  // not asked of the mount itself, which would be a use of it
   if (!live.ok()) {
     out["unreachable"] = live.error().message();
     return out;

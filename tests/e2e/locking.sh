@@ -53,7 +53,14 @@ ok "so does a mapping of a closed file"
 
 # --- idle ---------------------------------------------------------------------------------------------------------
 echo "just before" >"$MNT/unsynced"
-wait_for not_mounted || fail "not locked although idle"
+# Who watches is no user: a status bar must not keep the vault open.
+watched_and_gone() {
+  "$TAIN" list >/dev/null
+  "$TAIN" status "$VAULT" >/dev/null || true
+  "$TAIN" status "$MNT" >/dev/null 2>&1 || true
+  not_mounted
+}
+wait_for watched_and_gone || fail "not locked although idle"
 wait_for gone "$pid" || fail "process $pid lives"
 if (echo clear >"$MNT/leak") 2>/dev/null; then fail "the bare mountpoint accepts clear text"; fi
 mount_vault -o idle=1h
