@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/counters.h"
 #include "fs/control.h"
 #include "fs/damage_report.h"
 #include "fs/idle.h"
@@ -104,9 +105,11 @@ json describe(store::Vault& vault, const Session& session, const ScrubWatch& scr
   return out;
 }
 
-json counters(const store::Vault& vault) {
-  const store::VaultStats stats = vault.stats();
-  return {{"ok", true}, {"commits", stats.commits}, {"journal_frames", stats.journal_frames}};
+json counters(const Session& session) {
+  json requests = json::object(), work = json::object();
+  for (const auto& [op, number] : session.op_counts()) requests[std::string(op)] = number;
+  for (size_t i = 0; i < kWorkCount; ++i) work[std::string(kWorkNames[i])] = counted(static_cast<Work>(i));
+  return {{"ok", true}, {"requests", requests}, {"work", work}};
 }
 
 /// A pass is asked for, or left to its own pace.
@@ -130,7 +133,7 @@ ControlServer::Handler control_handler(store::Vault& vault, Session& session, Sc
   return [&vault, &session, &scrub, &options, mounted_at_s](const json& request) -> json {
     const json op = request.value("op", json());
     if (op == "status") return describe(vault, session, scrub, options, mounted_at_s);
-    if (op == "counters") return counters(vault);
+    if (op == "counters") return counters(session);
     if (op == "sync") return reply_for(vault.sync());
     if (op == "scrub") return scrub_request(scrub, request);
     if (op == "scrub_state") return scrub_report(vault, scrub, request);

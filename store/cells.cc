@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/counters.h"
 
 namespace tain::store {
 
@@ -61,6 +62,7 @@ void Cells::add(CellMask cells) {
     } else {
       const ByteView old = this->cell(cell);
       wider.bytes_.insert(wider.bytes_.end(), old.begin(), old.end());
+      count(Work::bytes_copied, old.size());
     }
   }
   *this = std::move(wider);
@@ -68,6 +70,7 @@ void Cells::add(CellMask cells) {
 
 void Cells::write(size_t begin, ByteView data) {
   const size_t end = begin + data.size();
+  count(Work::bytes_copied, data.size());
   if (whole() && begin == length_) {  // appending: no zeros first
     CHECK(end <= kBlockSize);
     bytes_.insert(bytes_.end(), data.begin(), data.end());
@@ -92,8 +95,10 @@ CellMask Cells::read(size_t begin, ByteSpan out) const {
   const size_t end = begin + out.size();
   const size_t have = std::clamp(length_, begin, end);
   if (have < end) std::memset(out.data() + (have - begin), 0, end - have);
-  for_each_run(present_, begin, have,
-               [&](size_t from, size_t to) { std::memcpy(out.data() + (from - begin), at(from), to - from); });
+  for_each_run(present_, begin, have, [&](size_t from, size_t to) {
+    std::memcpy(out.data() + (from - begin), at(from), to - from);
+    count(Work::bytes_copied, to - from);
+  });
   return cells_touching(begin, have) & static_cast<CellMask>(~present_);
 }
 

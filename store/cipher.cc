@@ -10,6 +10,7 @@
 #include <initializer_list>
 
 #include "base/check.h"
+#include "base/counters.h"
 
 namespace tain::store {
 namespace {
@@ -99,12 +100,14 @@ void seal_in_place(ByteView key, std::string_view label, const Id32& ad, ByteSpa
   std::memcpy(sealed.data() + kSealSaltSize, keys.bytes.data() + kKeySize, kKeySize);
   uint8_t* text = sealed.data() + kSealTextOffset;
   const size_t size = sealed.size() - kSealOverhead;
+  count(Work::bytes_sealed, size);
   crypto_aead_xchacha20poly1305_ietf_encrypt_detached(text, text + size, nullptr, text, size, ad.data(), ad.size(),
                                                       nullptr, kZeroNonce.data(), keys.bytes.data());
 }
 
 /// `out` has sealed.size() - kSealOverhead bytes; after a failure it holds nothing of the message.
 bool open_into(ByteView key, std::string_view label, const Id32& ad, ByteView sealed, ByteSpan out) {
+  count(Work::bytes_opened, out.size());
   MessageKey<64> keys;
   kdf(keys.bytes, key, label, kZeroSalt, {sealed.first(kSealSaltSize), ad});
   if (!equal_constant_time(sealed.subspan(kSealSaltSize, kKeySize), ByteView(keys.bytes).last(kKeySize))) return false;
@@ -323,6 +326,7 @@ Result<Cipher::Record> Cipher::open_record(Table table, ByteView key, ByteView v
 
 SealedBlock Cipher::seal_block(Suite suite, const BlockPlace& place, Kind kind, ByteView plain) const {
   CHECK(suite_available(suite) && plain.size() <= UINT32_MAX);
+  count(Work::bytes_sealed, plain.size());
   SealedBlock block;
   block.ref = {.id = place.id, .nonce = random_array<24>(), .tag = {}, .length = static_cast<uint32_t>(plain.size())};
   Bytes& value = block.value;
@@ -353,6 +357,7 @@ Result<> Cipher::open_cells(const BlockPlace& place, const BlockRef& ref, Kind k
   const size_t start = first_cell * kCellSize;
   CHECK(place.id == ref.id && start + out.size() <= ref.length &&
         (out.size() % kCellSize == 0 || start + out.size() == ref.length));
+  count(Work::bytes_opened, out.size());
   if (damage != nullptr) *damage = Damage::none;
   const auto database_key = block_key(place.id);
   auto refuse = [&]() -> Error {
@@ -412,6 +417,7 @@ Bytes Cipher::seal_frame(ByteView header, ByteView payload) const {
   out.reserve(payload.size() + kSealOverhead);
   out.resize(kSealTextOffset);
   out.insert(out.end(), payload.begin(), payload.end());
+  count(Work::bytes_copied, payload.size());
   out.resize(out.size() + kTagSize);
   seal_in_place(journal_.view(), label::kJournalFrame, hash_parts({as_bytes("TJNL"), vault_.bytes, header}), out);
   return out;
@@ -447,6 +453,7 @@ Id32 Cipher::header_mac(ByteView header) const {
 }
 
 std::array<uint8_t, kChecksumSize> value_checksum(Table table, ByteView key, ByteView value_without_checksum) {
+  count(Work::bytes_hashed, value_without_checksum.size());
   const auto prefix = key_prefix(table, key);
   XXH3_state_t state;
   XXH3_128bits_reset(&state);
@@ -459,10 +466,12 @@ std::array<uint8_t, kChecksumSize> value_checksum(Table table, ByteView key, Byt
 }
 
 Id32 hash256(ByteView bytes) {
+  count(Work::bytes_hashed, bytes.size());
   return hash_parts({bytes});
 }
 
 std::array<uint8_t, 16> xxh3_128(ByteView bytes) {
+  count(Work::bytes_hashed, bytes.size());
   XXH128_canonical_t canonical;
   XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size()));
   return std::to_array(canonical.digest);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/counters.h"
 #include "store/edit.h"
 #include "store/load_block.h"
 
@@ -46,6 +47,7 @@ Error still_missing(Ino ino) {
 void copy_or_zero(ByteView data, const Slice& slice, uint8_t* out) {
   const size_t have = data.size() > slice.begin ? std::min(data.size() - slice.begin, slice.size()) : 0;
   if (have > 0) std::memcpy(out, data.data() + slice.begin, have);
+  count(Work::bytes_copied, have);
   if (have < slice.size()) std::memset(out + have, 0, slice.size() - have);
 }
 
@@ -68,6 +70,7 @@ Result<> read_committed(Database& database, const ReadTxn& txn, const ContentRec
   Bytes cells(skip + slice.size());
   TRY(read_block_cells(database, txn, content.id, slice.index, *ref, slice.begin - skip, cells));
   std::memcpy(out, cells.data() + skip, slice.size());
+  count(Work::bytes_copied, slice.size());
   return {};
 }
 

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <optional>
 
+#include "base/counters.h"
+
 namespace tain::store {
 namespace {
 
@@ -146,6 +148,7 @@ Result<> Journal::append(ByteView payload) {
   position_.chain = chain;
   offset_ += frame.size();
   ++frames_written_;
+  count(Work::journal_frames);
   return {};
 }
 
@@ -156,6 +159,8 @@ Result<> Journal::write(ByteView frame) {
     if (!fd_.valid()) return errno_error(errno, "open " + path_);
   }
   TRY(write_exactly(fd_.get(), frame, offset_));
+  count(Work::journal_bytes, frame.size());
+  count(Work::journal_flushes);
   if (::fdatasync(fd_.get()) != 0) return errno_error(errno, "flush");
   return {};
 }

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/counters.h"
 #include "base/file.h"
 #include "store/early_writeback.h"
 
@@ -293,6 +294,7 @@ std::string Env::version() {
 }
 
 Result<ReadTxn> ReadTxn::begin(Env& env, PageAccess access) {
+  count(Work::read_transactions);
   MDB_txn* txn = nullptr;
   {
     std::lock_guard lock(env.idle_mutex_);
@@ -411,6 +413,7 @@ Result<std::optional<ByteView>> WriteTxn::get(Table table, ByteView key) {
 Result<> WriteTxn::put(Table table, ByteView key, ByteView value) {
   TRY(guard_->check(table, key, false));
   bytes_put_ += value.size();
+  count(Work::bytes_put, value.size());
   MDB_val k = val(key);
   MDB_val v = val(value);
   if (int rc = mdb_put(txn_, env_->dbi_[static_cast<size_t>(table)], &k, &v, 0); rc != 0)
@@ -441,6 +444,7 @@ Result<> WriteTxn::commit() && {
     rc = mdb_txn_commit(txn);
   }
   if (rc == 0) {
+    count(Work::commits);
     // The commit stands whatever comes of this.
     static_cast<void>(env_->cover_pages().ok());
     return {};

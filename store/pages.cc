@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/counters.h"
 #include "base/file.h"
 
 namespace tain::store {
@@ -136,6 +137,7 @@ Result<TreePage> TreePage::parse(ByteView page, uint64_t number) {
 }
 
 bool TreePage::set(ByteView page, uint64_t number) {
+  tain::count(Work::pages);
   const uint8_t* p = page.data();
   const uint16_t flags = load16(p + 10);
   const size_t lower = load16(p + 12), upper = load16(p + 14);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The working set's side of the journal: changes to a frame's payload, and back (docs/format.md §7).
+#include "base/counters.h"
 #include "store/edit.h"
 #include "store/working_set.h"
 
@@ -70,6 +71,7 @@ Bytes WorkingSet::snapshot_frame() {
   }
   unjournaled_bytes_ = frozen_unjournaled_bytes_ = 0;
   framed_tick_ = tick_;
+  count(Work::bytes_copied, out.size());
   return out;
 }
 

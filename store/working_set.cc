@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "base/check.h"
+#include "base/counters.h"
 #include "base/secret.h"
 
 namespace tain::store {
@@ -365,6 +366,7 @@ PendingBlock& WorkingSet::writable_block(CachedInode& inode, uint64_t index) {
     block.data = std::make_shared<Cells>();
   } else if (block.data.use_count() > 1) {
     block.data = std::make_shared<Cells>(*block.data);  // the commit under way keeps the old bytes
+    count(Work::bytes_copied, block.data->bytes().size());
   }
   return block;
 }
