@@ -2,7 +2,6 @@
 #include "fs/control.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/event.h"
 
 namespace tain::fs {
 namespace {
@@ -97,7 +97,7 @@ struct ControlServer::Impl {
   std::string path;
   Handler handler;
   UniqueFd listener;
-  UniqueFd wake;
+  Event wake;
   std::list<Connection> connections;  // the thread's; finish() takes over after joining it
   std::thread thread;
 
@@ -110,7 +110,7 @@ struct ControlServer::Impl {
 
 void ControlServer::Impl::run() {
   for (;;) {
-    std::vector<pollfd> polled = {{wake.get(), POLLIN, 0}, {listener.get(), POLLIN, 0}};
+    std::vector<pollfd> polled = {{wake.fd(), POLLIN, 0}, {listener.get(), POLLIN, 0}};
     for (const Connection& connection : connections) {
       const short events = connection.out.empty() ? POLLIN : POLLIN | POLLOUT;
       polled.push_back({connection.fd.get(), events, 0});
@@ -191,8 +191,7 @@ void ControlServer::Impl::answer(Connection& connection, std::string_view line) 
 
 void ControlServer::Impl::stop() {
   if (!thread.joinable()) return;
-  const uint64_t one = 1;
-  while (::write(wake.get(), &one, sizeof one) < 0 && errno == EINTR) {}
+  wake.raise();
   thread.join();
   listener.reset();
   ::unlink(path.c_str());
@@ -207,9 +206,9 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& p
   auto impl = std::make_unique<Impl>();
   impl->path = path;
   impl->handler = std::move(handler);
-  impl->wake = UniqueFd(::eventfd(0, EFD_CLOEXEC));
+  impl->wake = TRY(Event::make());
   impl->listener = UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!impl->listener.valid() || !impl->wake.valid()) return errno_error(errno, "make the control socket");
+  if (!impl->listener.valid()) return errno_error(errno, "make the control socket");
   ::unlink(path.c_str());
   if (::bind(impl->listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::chmod(path.c_str(), 0600) != 0 || ::listen(impl->listener.get(), static_cast<int>(kControlConnectionsMax)) != 0) {

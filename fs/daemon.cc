@@ -2,7 +2,6 @@
 #include "fs/daemon.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -15,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/event.h"
 #include "fs/control.h"
 #include "fs/damage_report.h"
 #include "fs/idle.h"
@@ -54,10 +54,10 @@ class SignalWatch {
     const sigset_t set = stop_signals();
     auto watch = std::unique_ptr<SignalWatch>(new SignalWatch());
     watch->signals_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC));
-    watch->wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC));
-    if (!watch->signals_.valid() || !watch->wake_.valid()) return errno_error(errno, "watch for signals");
+    if (!watch->signals_.valid()) return errno_error(errno, "watch for signals");
+    watch->stop_ = TRY(Event::make());
     watch->thread_ = std::thread([fds = watch.get(), &session] {
-      pollfd polled[] = {{fds->signals_.get(), POLLIN, 0}, {fds->wake_.get(), POLLIN, 0}};
+      pollfd polled[] = {{fds->signals_.get(), POLLIN, 0}, {fds->stop_.fd(), POLLIN, 0}};
       while (::poll(polled, 2, -1) < 0 && errno == EINTR) {}
       if (polled[0].revents == 0) return;
       session.cut_off();
@@ -65,9 +65,8 @@ class SignalWatch {
     return watch;
   }
   ~SignalWatch() {
-    const uint64_t one = 1;
     if (!thread_.joinable()) return;
-    while (::write(wake_.get(), &one, sizeof one) < 0 && errno == EINTR) {}
+    stop_.raise();
     thread_.join();
   }
   SignalWatch(const SignalWatch&) = delete;
@@ -75,7 +74,8 @@ class SignalWatch {
 
  private:
   SignalWatch() = default;
-  UniqueFd signals_, wake_;
+  UniqueFd signals_;
+  Event stop_;
   std::thread thread_;
 };
 

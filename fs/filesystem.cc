@@ -24,14 +24,6 @@ constexpr uint32_t kPermissionBits = 07777;
 constexpr uint64_t kInodesReported = uint64_t{1} << 32;  // statfs: "no limit you will meet"
 
 /// The kernel passes on names of up to 1024 bytes and lets the file system refuse.
-Result<> check_name(std::string_view name) {
-  if (name.size() > store::kNameMax) return Error(Code::name_too_long, "name longer than 255 bytes");
-  if (name.empty() || name == "." || name == ".." || name.find('/') != name.npos || name.find('\0') != name.npos) {
-    return Error(Code::invalid_argument, "not a file name");
-  }
-  return {};
-}
-
 Result<> check_range(uint64_t offset, uint64_t length) {
   if (offset > store::kFileSizeMax || length > store::kFileSizeMax - offset) {
     return Error(Code::too_large, "past the largest file size");
@@ -149,7 +141,7 @@ Result<std::string> Filesystem::readlink(Ino ino) {
 
 Result<Attr> Filesystem::make(Ino directory, std::string_view name, uint32_t mode, const Caller& caller,
                               uint64_t device) {
-  TRY(check_name(name));
+  TRY(store::check_name(name));
   const uint32_t type = (mode & S_IFMT) == 0 ? S_IFREG : mode & S_IFMT;
   uint64_t rdev = 0;
   switch (type) {
@@ -168,7 +160,7 @@ Result<Attr> Filesystem::make(Ino directory, std::string_view name, uint32_t mod
 }
 
 Result<Attr> Filesystem::symlink(std::string_view target, Ino directory, std::string_view name, const Caller& caller) {
-  TRY(check_name(name));
+  TRY(store::check_name(name));
   if (target.empty()) return Error(Code::not_found, "empty link target");
   if (target.size() > store::kSymlinkMax) return Error(Code::name_too_long, "link target longer than 4095 bytes");
   store::NewInode made = new_inode(S_IFLNK | 0777, caller);
@@ -184,26 +176,26 @@ Result<Attr> Filesystem::make_unnamed(Ino directory, uint32_t mode, const Caller
 }
 
 Result<Attr> Filesystem::link(Ino ino, Ino directory, std::string_view name) {
-  TRY(check_name(name));
+  TRY(store::check_name(name));
   return counted(tree_.link(ino, directory, name));
 }
 
 Result<> Filesystem::unlink(Ino directory, std::string_view name) {
-  TRY(check_name(name));
+  TRY(store::check_name(name));
   orphaned(TRY(tree_.unlink(directory, name)));
   return {};
 }
 
 Result<> Filesystem::rmdir(Ino directory, std::string_view name) {
-  TRY(check_name(name));
+  TRY(store::check_name(name));
   orphaned(TRY(tree_.rmdir(directory, name)));
   return {};
 }
 
 Result<> Filesystem::rename(Ino from_directory, std::string_view from, Ino to_directory, std::string_view to,
                             uint32_t flags, const Caller& caller) {
-  TRY(check_name(from));
-  TRY(check_name(to));
+  TRY(store::check_name(from));
+  TRY(store::check_name(to));
   std::optional<store::NewInode> whiteout;
   if ((flags & RENAME_WHITEOUT) != 0) {
     // What overlayfs takes for "removed": a character device 0:0.

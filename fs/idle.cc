@@ -2,11 +2,8 @@
 #include "fs/idle.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "base/clock.h"
 
@@ -31,23 +28,21 @@ int64_t IdleTimer::interval_ns() const { return std::clamp(limit_ns_ / 4, kInter
 
 Result<std::unique_ptr<IdleWatch>> IdleWatch::start(Session& session, Options options) {
   auto watch = std::unique_ptr<IdleWatch>(new IdleWatch(session, std::move(options)));
-  watch->stop_ = UniqueFd(::eventfd(0, EFD_CLOEXEC));
-  if (!watch->stop_.valid()) return errno_error(errno, "watch for idleness");
+  watch->stop_ = TRY(Event::make());
   watch->thread_ = std::thread([fds = watch.get()] { fds->run(); });
   return watch;
 }
 
 IdleWatch::~IdleWatch() {
-  const uint64_t one = 1;
   if (!thread_.joinable()) return;
-  while (::write(stop_.get(), &one, sizeof one) < 0 && errno == EINTR) {}
+  stop_.raise();
   thread_.join();
 }
 
 void IdleWatch::run() {
   IdleTimer timer(options_.limit_s * kSecond_ns, system_clock().monotonic_ns());
   const auto interval_ms = static_cast<int>(timer.interval_ns() / 1'000'000);
-  pollfd polled{stop_.get(), POLLIN, 0};
+  pollfd polled{stop_.fd(), POLLIN, 0};
   for (;;) {
     const int stopped = ::poll(&polled, 1, interval_ms);
     if (stopped > 0) return;

@@ -8,7 +8,7 @@
 #include <string>
 #include <thread>
 
-#include "base/file.h"
+#include "base/event.h"
 #include "base/result.h"
 #include "fs/self_unmount.h"
 #include "fs/session.h"
@@ -58,7 +58,7 @@ class IdleWatch {
 
   Session& session_;
   const Options options_;
-  UniqueFd stop_;
+  Event stop_;
   std::thread thread_;
 };
 

@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/file.h"
 
 namespace tain::fs {
@@ -45,7 +45,7 @@ struct LogindWatch::Impl {
   Options options;
   sd_bus* bus = nullptr;
   UniqueFd inhibitor;
-  UniqueFd stopped;
+  Event stopped;
   std::string session;
   std::thread thread;
 
@@ -55,9 +55,7 @@ struct LogindWatch::Impl {
   }
   void stop() {
     if (!thread.joinable()) return;
-    const uint64_t one = 1;
-    while (::write(stopped.get(), &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    stopped.raise();
     thread.join();
   }
 
@@ -70,8 +68,7 @@ struct LogindWatch::Impl {
 };
 
 Result<> LogindWatch::Impl::connect() {
-  stopped = UniqueFd(::eventfd(0, EFD_CLOEXEC));
-  if (!stopped.valid()) return errno_error(errno, "watch the session");
+  stopped = TRY(Event::make());
   if (const int code = sd_bus_open_system(&bus); code < 0) return bus_error(code, "the system bus cannot be reached");
   if (options.on_suspend) {
     TRY(inhibit_sleep());
@@ -160,7 +157,7 @@ void LogindWatch::Impl::run() {
       wait_ms = wake_us <= now_us ? 0 : static_cast<int>(std::min<uint64_t>((wake_us - now_us) / 1000 + 1, 60'000));
     }
     pollfd polled[2] = {{sd_bus_get_fd(bus), static_cast<short>(sd_bus_get_events(bus)), 0},
-                        {stopped.get(), POLLIN, 0}};
+                        {stopped.fd(), POLLIN, 0}};
     if (::poll(polled, 2, wait_ms) < 0 && errno != EINTR) return;
     if (polled[1].revents != 0) return;
   }

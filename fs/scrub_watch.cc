@@ -2,7 +2,6 @@
 #include "fs/scrub_watch.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,18 +34,6 @@ void lower_priority() {
   set_disk_priority(kIdleClass);
 }
 
-void drain(int fd) {
-  uint64_t count = 0;
-  while (::read(fd, &count, sizeof count) < 0 && errno == EINTR) {
-  }
-}
-
-void raise(int fd) {
-  const uint64_t one = 1;
-  while (::write(fd, &one, sizeof one) < 0 && errno == EINTR) {
-  }
-}
-
 }  // namespace
 
 int64_t ScrubPace::wait_ns(uint64_t requests, int64_t now_ns) {
@@ -73,16 +60,15 @@ ScrubWatch::ScrubWatch(store::Vault& vault, Options options)
 
 Result<std::unique_ptr<ScrubWatch>> ScrubWatch::start(store::Vault& vault, Options options) {
   auto watch = std::unique_ptr<ScrubWatch>(new ScrubWatch(vault, std::move(options)));
-  watch->stop_ = UniqueFd(::eventfd(0, EFD_CLOEXEC));
-  watch->wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC));
-  if (!watch->stop_.valid() || !watch->wake_.valid()) return errno_error(errno, "scrub in the background");
+  watch->stop_ = TRY(Event::make());
+  watch->wake_ = TRY(Event::make());
   watch->thread_ = std::thread([self = watch.get()] { self->run(); });
   return watch;
 }
 
 ScrubWatch::~ScrubWatch() {
   if (!thread_.joinable()) return;
-  raise(stop_.get());
+  stop_.raise();
   thread_.join();
 }
 
@@ -97,7 +83,7 @@ void ScrubWatch::hurry() {
     asked_ = state_.hurried = true;
     state_.error.clear();
   }
-  raise(wake_.get());
+  wake_.raise();
 }
 
 void ScrubWatch::slow_down() {
@@ -105,21 +91,21 @@ void ScrubWatch::slow_down() {
     std::lock_guard lock(mutex_);
     asked_ = state_.hurried = false;
   }
-  raise(wake_.get());
+  wake_.raise();
 }
 
 void ScrubWatch::run() {
   lower_priority();
   ScrubPace pace(options_.rate_bytes_s, system_clock().monotonic_ns() + options_.first_after_s * kSecond_ns);
   saved_at_ns_ = system_clock().monotonic_ns();
-  pollfd polled[] = {{stop_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+  pollfd polled[] = {{stop_.fd(), POLLIN, 0}, {wake_.fd(), POLLIN, 0}};
   const store::ScrubRecord before = scrubber_->state().record;
   for (;;) {
     const int64_t wait_ns = plan(pace, system_clock().monotonic_ns());
     const timespec timeout{.tv_sec = wait_ns / kSecond_ns, .tv_nsec = wait_ns % kSecond_ns};
     const int ready = ::ppoll(polled, 2, &timeout, nullptr);
     if (ready > 0 && polled[0].revents != 0) break;
-    if (ready > 0) drain(wake_.get());
+    if (ready > 0) wake_.drain();
     if (ready == 0 && wait_ns == 0) step(pace);
   }
   if (!(scrubber_->state().record == before)) save();

@@ -9,7 +9,7 @@
 #include <string>
 #include <thread>
 
-#include "base/file.h"
+#include "base/event.h"
 #include "base/result.h"
 #include "store/scrub.h"
 #include "store/vault.h"
@@ -76,7 +76,7 @@ class ScrubWatch {
 
   const Options options_;
   std::unique_ptr<store::Scrubber> scrubber_;  // the thread's
-  UniqueFd stop_, wake_;
+  Event stop_, wake_;
   int64_t saved_at_ns_ = 0;   // the thread's
   int64_t retry_at_ns_ = 0;   // the thread's
   bool save_failed_ = false;  // the thread's

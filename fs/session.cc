@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/event.h"
 #include "base/file.h"
 #include "fs/filesystem.h"
 #include "fs/init_reply.h"
@@ -36,12 +36,6 @@ namespace {
 constexpr unsigned kIdleThreadsMax = 10;
 constexpr int kWakeInterval_ms = 20;
 constexpr int kWakeSignal = SIGUSR1;
-
-void raise_event(int fd) {
-  const uint64_t one = 1;
-  // An eventfd refuses only when its counter is full, and then the event is raised.
-  if (write(fd, &one, sizeof one) < 0) return;
-}
 
 extern "C" void on_wake_signal(int) {}
 
@@ -164,7 +158,7 @@ struct Session::Impl {
 
   /// The watcher: waits for the stop event and ends the loop that `loop` runs.
   void watch(pthread_t loop) {
-    pollfd stop_or_end = {.fd = stop_event.get(), .events = POLLIN, .revents = 0};
+    pollfd stop_or_end = {.fd = stop_event.fd(), .events = POLLIN, .revents = 0};
     while (poll(&stop_or_end, 1, -1) < 0) {
     }
     if (loop_ended) return;
@@ -182,7 +176,7 @@ struct Session::Impl {
   Context context;
   std::string mountpoint;
   std::string device;
-  UniqueFd stop_event;
+  Event stop_event;
   fuse_session* session = nullptr;
   std::atomic<bool> mounted{false};
   std::atomic<bool> loop_ended{false};
@@ -202,8 +196,7 @@ Result<std::unique_ptr<Session>> Session::start(store::Vault& vault, const Mount
 
   auto impl = std::make_unique<Impl>(vault, filesystem_options(vault, options));
   impl->mountpoint = options.mountpoint;
-  impl->stop_event = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!impl->stop_event.valid()) return errno_error(errno, "eventfd");
+  impl->stop_event = TRY(Event::make());
 
   std::string list = "default_permissions,nosuid,nodev,subtype=tain,fsname=" + escape_fuse_option(options.source);
   if (options.read_only) list += ",ro";
@@ -251,14 +244,14 @@ Result<> Session::run() {
 
   impl.loop_ended = true;
   if (status < 0) impl.unmount();  // nobody answers any more: fail the requests that are waiting, the watcher's too
-  raise_event(impl.stop_event.get());
+  impl.stop_event.raise();
   watcher.join();
   if (status < 0) return errno_error(-status, "FUSE request loop");
   return {};
 }
 
 void Session::stop() {
-  raise_event(impl_->stop_event.get());
+  impl_->stop_event.raise();
 }
 
 const std::string& Session::device() const {

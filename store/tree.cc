@@ -15,13 +15,6 @@ namespace {
 
 constexpr size_t kListChunk = 128;  // entries read under one lock
 
-Result<> check_name(std::string_view name) {
-  if (name.size() > kNameMax) return Error(Code::name_too_long, "names have at most 255 bytes");
-  if (name.empty() || name == "." || name == ".." || name.find('/') != name.npos || name.find('\0') != name.npos)
-    return Error(Code::invalid_argument, "not a name");
-  return {};
-}
-
 Error no_such_name() { return Error(Code::not_found, "no such name in this directory"); }
 Error name_taken() { return Error(Code::exists, "the name is taken"); }
 
@@ -135,6 +128,13 @@ CachedInode& create(WorkingSet& set, const Inode& record, Xattrs xattrs) {
 }
 
 }  // namespace
+
+Result<> check_name(std::string_view name) {
+  if (name.size() > kNameMax) return Error(Code::name_too_long, "names have at most 255 bytes");
+  if (name.empty() || name == "." || name == ".." || name.find('/') != name.npos || name.find('\0') != name.npos)
+    return Error(Code::invalid_argument, "not a name");
+  return {};
+}
 
 Result<Attr> Tree::lookup(Ino directory, std::string_view name) {
   if (name.size() > kNameMax) return Error(Code::name_too_long, "names have at most 255 bytes");

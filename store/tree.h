@@ -59,6 +59,9 @@ enum class AclKind {
   standard,  // "default" in acl(5): what is made in the directory gets
 };
 
+/// Whether a file may have this name. Errors: name_too_long, invalid_argument.
+Result<> check_name(std::string_view name);
+
 class Tree {
  public:
   explicit Tree(WorkingSet& set) : set_(set) {}
