@@ -104,10 +104,10 @@ Result<Journal::ReplayReport> Journal::replay(const JournalPosition& position,
     offset += frame->size;
     offset_ = offset;
   }
-  // A write that was cut by a crash is the last one. An intact frame further on that would have
-  // followed says that something in between was damaged after it was durable.
+  // A write that was cut by a crash is the last one. An intact frame, here or further on, that would have followed says
+  // that something in between was damaged after it was durable, or that the position is older than the frames.
   uint64_t last_sequence = position_.sequence;
-  for (uint64_t later = offset + kJournalAlignment; later < file.size(); later += kJournalAlignment) {
+  for (uint64_t later = offset; later < file.size(); later += kJournalAlignment) {
     auto frame = parse_frame(file, later);
     if (frame && frame->sequence > position_.sequence + 1 && cipher_.open_frame(frame->header, frame->sealed).ok()) {
       report.damaged = true;

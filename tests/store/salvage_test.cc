@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "tests/store/vault_edits.h"
 #include "tests/support/temp_vault.h"
@@ -145,13 +146,19 @@ TEST_F(SalvageTest, AttributesAreKeptWhereTheInodeDoesNotKnowOfThem) {
 /// What frames of the journal speak of, and the database has in part.
 class SalvageJournalTest : public SalvageTest {
  protected:
-  std::string read_new(const std::string& name) {
+  std::string content_of_new(const std::string& name, bool* is_damaged = nullptr) {
     auto opened = Vault::open(to_, {.committer_thread = false}, TempVault::password()).value();
     const auto attr = opened->tree().lookup(kRootIno, name);
     if (!attr.ok()) return attr.error().message();
     std::string out(attr->size, ' ');
     EXPECT_TRUE(opened->content().read(attr->ino, 0, {reinterpret_cast<uint8_t*>(out.data()), out.size()}).ok());
-    return opened->tree().get_xattr(attr->ino, kDamagedXattr).ok() ? "damaged" : out;
+    if (is_damaged != nullptr) *is_damaged = opened->tree().get_xattr(attr->ino, kDamagedXattr).ok();
+    return out;
+  }
+  std::string read_new(const std::string& name) {
+    bool is_damaged = false;
+    const std::string content = content_of_new(name, &is_damaged);
+    return is_damaged ? "damaged" : content;
   }
 };
 
@@ -186,6 +193,37 @@ TEST_F(SalvageJournalTest, WhatOnlyTheJournalHasIsSaidToBeIncompleteAlsoWithoutT
   ASSERT_TRUE(report.ok()) << report.error().message();
   EXPECT_EQ(report->files_incomplete, 1u);
   EXPECT_EQ(read_new("changed"), "damaged");
+}
+
+TEST_F(SalvageJournalTest, ItsOnlyFrameIsAppliedAlsoWhereOnlyAnOlderStateRecordIsFound) {
+  vault_.reopen();
+  for (const char* name : {"first", "second"}) {
+    const Ino file = vault_.make_file(kRootIno, name);
+    ASSERT_TRUE(vault_.vault().fsync(file).ok());
+    ASSERT_TRUE(vault_.vault().sync().ok());
+  }
+  const Ino late = vault_.make_file(kRootIno, "late");
+  vault_.write(late, 0, "only in the journal");
+  ASSERT_TRUE(vault_.vault().fsync(late).ok());
+  vault_.leave_crashed();
+  const std::string database = vault_.directory() + "/data.mdb";
+  {
+    const LockedVault locked = LockedVault::open(vault_.directory(), TempVault::password()).value();
+    const Survey survey = survey_database(database, *locked.cipher).value();
+    ASSERT_EQ(survey.values(Table::state).size(), 1u);
+    std::fstream file(database, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(survey.values(Table::state)[0].extent.offset + 50));
+    file.write("damage", 6);
+    ASSERT_TRUE(file.good());
+  }
+
+  auto report = salvage(to_);
+
+  ASSERT_TRUE(report.ok()) << report.error().message();
+  // Whether the database had more of it is not known, so it is called incomplete; but it is there.
+  EXPECT_EQ(content_of_new("late"), "only in the journal");
+  EXPECT_EQ(report->files_incomplete, 1u);
+  EXPECT_EQ(read_new("second"), "");
 }
 
 }  // namespace
