@@ -162,10 +162,12 @@ Result<> Env::map_file() {
   mdb_env_get_fd(env_, &fd);
   mdb_env_info(env_, &info);
   mdb_env_stat(env_, &stat);
+  if (const void* other = find_map(fd, info.me_mapsize); other != nullptr) resident_.add(other, info.me_mapsize);
   void* map = ::mmap(nullptr, info.me_mapsize, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
   if (map == MAP_FAILED) return errno_error(errno, "map database");
   map_ = static_cast<const uint8_t*>(map);
   map_size_ = info.me_mapsize;
+  resident_.add(map_, map_size_);
   pages_ = PageSource::mapped(map_, stat.ms_psize);
   file_pages_ = PageSource::of_file(fd, stat.ms_psize);
   return {};
@@ -295,6 +297,7 @@ std::string Env::version() {
 
 Result<ReadTxn> ReadTxn::begin(Env& env, PageAccess access) {
   count(Work::read_transactions);
+  env.resident_.look();
   MDB_txn* txn = nullptr;
   {
     std::lock_guard lock(env.idle_mutex_);
@@ -411,6 +414,7 @@ Result<std::optional<ByteView>> WriteTxn::get(Table table, ByteView key) {
 }
 
 Result<> WriteTxn::put(Table table, ByteView key, ByteView value) {
+  env_->resident_.look();
   TRY(guard_->check(table, key, false));
   bytes_put_ += value.size();
   count(Work::bytes_put, value.size());
@@ -422,6 +426,7 @@ Result<> WriteTxn::put(Table table, ByteView key, ByteView value) {
 }
 
 Result<bool> WriteTxn::remove(Table table, ByteView key) {
+  env_->resident_.look();
   TRY(guard_->check(table, key, true));
   MDB_val k = val(key);
   const int rc = mdb_del(txn_, env_->dbi_[static_cast<size_t>(table)], &k, nullptr);

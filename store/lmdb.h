@@ -22,6 +22,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "store/resident.h"
 #include "store/snapshot.h"
 #include "store/space.h"
 
@@ -73,6 +74,7 @@ class Env {
   MDB_env* env_ = nullptr;
   const uint8_t* map_ = nullptr;  // our own map of the file: LMDB does not tell where its is
   size_t map_size_ = 0;
+  ResidentBound resident_;  // of both maps
   PageSource pages_;
   PageSource file_pages_;  // the same, read with pread
   std::string path_;
