@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "tests/store/vault_edits.h"
+#include "tests/support/own_process.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::store {
@@ -87,7 +88,7 @@ TEST_F(SalvageTest, WhatAKilledRunLeftIsNamedAndNotTouched) {
   EXPECT_FALSE(std::filesystem::exists(to_));
 }
 
-/// 0 when check finds nothing damaged, and salvage does not begin.
+/// The exit code: passed when check finds nothing damaged, and salvage does not begin.
 int look_without_aes(const std::string& directory, const std::string& to) {
   if (suite_available(Suite::aes_256_gcm)) return 1;
   const auto report = check_vault(directory, TempVault::password(), {});
@@ -95,7 +96,7 @@ int look_without_aes(const std::string& directory, const std::string& to) {
   for (const Finding& found : report->findings)
     if (found.end != 0 || found.what.find("lacks its cipher") == std::string::npos) return 3;
   if (report->findings.size() != 2) return 4;
-  return salvage_vault(directory, to, TempVault::password(), {}).is(Code::suite_missing) ? 0 : 5;
+  return salvage_vault(directory, to, TempVault::password(), {}).is(Code::suite_missing) ? test::kOwnProcessPassed : 5;
 }
 
 TEST(SalvageSuiteTest, WithoutAesNothingIsTakenForDamaged) {
@@ -108,13 +109,8 @@ TEST(SalvageSuiteTest, WithoutAesNothingIsTakenForDamaged) {
   ASSERT_TRUE(temp.vault().close().ok());
   temp.close();
 
-  // This test again in a process of its own, because a process asks the CPU only once.
-  const std::string program = std::filesystem::read_symlink("/proc/self/exe");
-  const std::string command = "TAIN_TEST_NO_AES=1 TAIN_TEST_VAULT='" + temp.directory() + "' '" + program +
-                              "' --gtest_filter=SalvageSuiteTest.WithoutAesNothingIsTakenForDamaged > /dev/null 2>&1";
-  const int status = std::system(command.c_str());
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(test::run_in_own_process("TAIN_TEST_NO_AES=1 TAIN_TEST_VAULT='" + temp.directory() + "'"),
+            test::kOwnProcessPassed);
 }
 
 TEST_F(SalvageTest, AttributesAreKeptWhereTheInodeDoesNotKnowOfThem) {
