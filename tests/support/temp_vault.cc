@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/temp_vault.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -80,7 +81,11 @@ void TempVault::write(Ino ino, uint64_t offset, const std::string& text) {
 }
 
 std::string TempVault::read(Ino ino, uint64_t offset, size_t size) {
-  std::string out(size, '\0');
+  // As much as there can be, and some more: a read that goes past the end must show.
+  constexpr uint64_t kSpare = store::kCellSize;
+  const auto attr = tree().getattr(ino);
+  const uint64_t left = attr.ok() && attr->size > offset ? attr->size - offset : 0;
+  std::string out(std::min<uint64_t>(size, left + kSpare), '\0');
   auto n = content().read(ino, offset, {reinterpret_cast<uint8_t*>(out.data()), out.size()});
   EXPECT_TRUE(n.ok()) << n.error().message();
   out.resize(n.ok() ? *n : 0);
