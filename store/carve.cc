@@ -2,6 +2,7 @@
 #include "store/carve.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -40,7 +41,8 @@ struct Candidate {
   Extent extent;
   bool live = false;
   uint64_t order = 0;  // later is newer
-  auto rank() const { return std::tuple(table, key, !live, ~order); }
+  bool newer = false;  // than the trees
+  auto rank() const { return std::tuple(table, key, !newer, !live, ~order); }
 };
 
 class Carver {
@@ -49,11 +51,7 @@ class Carver {
       : survey_(survey), cipher_(cipher), progress_(progress), page_size_(survey.page_size) {}
 
   Result<std::vector<CarvedBlock>> run() {
-    for (Table table : kTables) {
-      if (table == Table::blocks || table == Table::state) continue;
-      for (const StoredValue& value : survey_.values(table))
-        if (!opens(table, value)) broken_.emplace(table, value.key);
-    }
+    read_trees();
     const uint64_t pages = (survey_.file_size + page_size_ - 1) / page_size_;
     Bytes buffer;
     for (uint64_t first = 0; first < pages; first += kReadPages) {
@@ -73,10 +71,37 @@ class Carver {
       if (progress_) progress_((first + count) * page_size_, survey_.file_size);
     }
     adopt();
+    if (searched_) fit_xattrs();
     return std::move(blocks_);
   }
 
  private:
+  /// Which records of the trees do not open, and how new the others are.
+  void read_trees() {
+    for (Table table : kTables) {
+      if (table == Table::blocks || table == Table::state) continue;
+      for (const StoredValue& value : survey_.values(table)) {
+        const auto body = open(table, encode_key(table, value.key), value.extent);
+        if (!body.has_value()) broken_.emplace(table, value.key);
+        if (!searched_) continue;
+        const uint64_t order = body.has_value() ? order_of(table, *body) : 0;
+        orders_[static_cast<size_t>(table)].push_back(order);
+        newest_ = std::max(newest_, order);
+      }
+    }
+  }
+
+  /// Whether a record of a later commit than the trees. A commit gives stamps to what it changes, and to the directory
+  /// of what it removes: what is not in the trees, and not newer than all of them, had been removed.
+  bool is_newer(Table table, const RecordKey& key, uint64_t order) const {
+    if (!searched_) return false;
+    const auto& values = survey_.values(table);
+    const auto it = std::lower_bound(values.begin(), values.end(), key,
+                                     [](const StoredValue& value, const RecordKey& k) { return value.key < k; });
+    if (it == values.end() || it->key != key || broken_.contains({table, key})) return order > newest_;
+    return order > orders_[static_cast<size_t>(table)][static_cast<size_t>(it - values.begin())];
+  }
+
   bool is_live(uint64_t page) const {
     if (survey_.free_pages.has_value())
       return !std::binary_search(survey_.free_pages->begin(), survey_.free_pages->end(), page);
@@ -168,26 +193,32 @@ class Carver {
     const auto decoded = decode_key(table, key);
     if (!decoded) return false;
     const bool wanted = table == Table::state
-                            ? !had_state_
+                            ? searched_ || !had_state_
                             : broken_.contains({table, *decoded}) || survey_.may_have_lost(table, *decoded);
-    if (!wanted && !live) return false;
+    if (!wanted && !live && !searched_) return false;
     auto record = cipher_.open_record(table, key, value);
     if (!record.ok()) return false;
-    if (!wanted) return true;
-    if (table == Table::state)
-      take_state(record->body, live);
-    else
+    if (table == Table::state) {
+      if (wanted) take_state(record->body, live);
+      return true;
+    }
+    const uint64_t order = order_of(table, record->body);
+    const bool newer = is_newer(table, *decoded, order);
+    const bool unordered = searched_ && table == Table::xattrs;  // fit_xattrs() decides
+    if (wanted || newer || unordered)
       candidates_.push_back({.table = table,
                              .key = *decoded,
                              .extent = {offset, value.size()},
                              .live = live,
-                             .order = order_of(table, record->body)});
+                             .order = order,
+                             .newer = newer});
     return true;
   }
 
   void take_state(const Bytes& body, bool live) {
     auto state = decode_state(body);
-    if (!state.ok() || had_state_) return;
+    if (!state.ok()) return;
+    live = live && !searched_;  // the newest of all says where the journal goes on
     if (!survey_.state.has_value() ||
         std::tuple(live, state->commit_number) > std::tuple(state_live_, survey_.state->commit_number)) {
       survey_.state = *state;
@@ -222,28 +253,67 @@ class Carver {
         const bool has_candidate = candidate != candidates_.end() && candidate->table == table;
         if (i < values.size() && (!has_candidate || values[i].key <= candidate->key)) {
           const bool same = has_candidate && values[i].key == candidate->key;
-          if (same && broken_.contains({table, values[i].key}))
-            out.push_back({candidate->key, candidate->extent, !candidate->live});
+          const bool broken = same && broken_.contains({table, values[i].key});
+          if (broken || (same && candidate->newer))
+            out.push_back(adopted(*candidate));
           else
             out.push_back(values[i]);
+          if (same && candidate->newer && !broken && table == Table::inodes)
+            survey_.replaced_inodes.emplace(values[i].key.first, values[i].extent);
           skip_key(candidate, table, values[i].key);
           ++i;
           continue;
         }
         const RecordKey key = candidate->key;
-        if (survey_.may_have_lost(table, key)) out.push_back({key, candidate->extent, !candidate->live});
+        if (candidate->newer || survey_.may_have_lost(table, key)) out.push_back(adopted(*candidate));
         skip_key(candidate, table, key);
       }
       values = std::move(out);
     }
   }
 
+  static StoredValue adopted(const Candidate& found) {
+    return {.key = found.key, .extent = found.extent, .stale = !found.live && !found.newer, .newer = found.newer};
+  }
+
+  /// Extended attributes have no stamp, but their inode has, and says whether there are any.
+  void fit_xattrs() {
+    std::map<RecordKey, StoredValue> fitting;
+    for (const StoredValue& value : survey_.values(Table::xattrs)) fitting.emplace(value.key, value);
+    std::multimap<RecordKey, const Candidate*> found;
+    for (const Candidate& candidate : candidates_)
+      if (candidate.table == Table::xattrs) found.emplace(candidate.key, &candidate);
+    for (const StoredValue& value : survey_.values(Table::inodes)) {
+      if (!value.newer) continue;
+      const Bytes key = encode_key(Table::inodes, value.key);
+      const auto body = open(Table::inodes, key, value.extent);
+      auto inode = body.has_value() ? decode_inode(*body) : Error(Code::corrupt, "inode");
+      if (!inode.ok()) continue;
+      if ((inode->flags & kInodeHasXattrs) == 0) {
+        fitting.erase(value.key);
+        continue;
+      }
+      auto [first, last] = found.equal_range(value.key);
+      if (first == last) continue;
+      const auto chosen = fitting.emplace(value.key, adopted(*first->second)).first;
+      const auto text = open(Table::xattrs, key, chosen->second.extent);
+      if (std::any_of(first, last,
+                      [&](const auto& other) { return open(Table::xattrs, key, other.second->extent) != text; }))
+        survey_.doubtful_xattrs.insert(value.key.first);
+    }
+    survey_.values(Table::xattrs).clear();
+    for (const auto& item : fitting) survey_.values(Table::xattrs).push_back(item.second);
+  }
+
   void skip_key(std::vector<Candidate>::iterator& it, Table table, const RecordKey& key) const {
     while (it != candidates_.end() && it->table == table && it->key == key) ++it;
   }
-  bool opens(Table table, const StoredValue& value) const {
-    auto bytes = survey_.read(value.extent);
-    return bytes.ok() && cipher_.open_record(table, encode_key(table, value.key), *bytes).ok();
+  std::optional<Bytes> open(Table table, ByteView key, const Extent& extent) const {
+    const auto bytes = survey_.read(extent);
+    if (!bytes.ok()) return std::nullopt;
+    auto record = cipher_.open_record(table, key, *bytes);
+    if (!record.ok()) return std::nullopt;
+    return std::move(record->body);
   }
 
   static constexpr uint64_t kRecordMax = kXattrTotalMax + kXattrCountMax * 6 + 4096;  // bytes
@@ -252,9 +322,13 @@ class Carver {
   const Cipher& cipher_;
   const Progress& progress_;
   const size_t page_size_;
+  const bool searched_ = survey_.roots_searched && survey_.snapshot.has_value();
   const bool had_state_ = survey_.state.has_value();
   bool state_live_ = false;
   std::set<std::pair<Table, RecordKey>> broken_;  // in the trees, but their values do not open
+  // Where the roots were searched for: the time of each record in the trees, and of the newest.
+  std::array<std::vector<uint64_t>, kTableCount + 1> orders_;
+  uint64_t newest_ = 0;
   std::vector<Candidate> candidates_;
   std::vector<CarvedBlock> blocks_;
 };

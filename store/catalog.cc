@@ -97,6 +97,7 @@ void Catalog::take_inode(const StoredValue& value, const Bytes& body) {
   out.hlc = std::max(inode->attribute_stamp.hlc, inode->content_stamp.hlc);
   out.extent = value.extent;
   out.stale = value.stale;
+  out.newer = value.newer;
 }
 
 void Catalog::take_name(const StoredValue& value, const Bytes& body) {
@@ -105,7 +106,7 @@ void Catalog::take_name(const StoredValue& value, const Bytes& body) {
     complain(Part::record, value.key.first, "a name in this directory has an impossible structure");
     return;
   }
-  names.push_back({.dirent = std::move(*dirent), .extent = value.extent, .stale = value.stale});
+  names.push_back({.dirent = std::move(*dirent), .extent = value.extent, .stale = value.stale, .newer = value.newer});
 }
 
 void Catalog::read_table(Table table, const Progress& progress) {
@@ -221,7 +222,17 @@ std::string Catalog::path(uint64_t ino) const {
 Result<Inode> Catalog::load_inode(uint64_t ino) const {
   auto it = inodes.find(ino);
   if (it == inodes.end()) return Error(Code::not_found, "inode " + std::to_string(ino) + " is not known");
-  const Bytes value = TRY(survey_.read(it->second.extent));
+  return read_inode(ino, it->second.extent);
+}
+
+Result<Inode> Catalog::load_replaced_inode(uint64_t ino) const {
+  auto it = survey_.replaced_inodes.find(ino);
+  if (it == survey_.replaced_inodes.end()) return Error(Code::not_found, "inode " + std::to_string(ino));
+  return read_inode(ino, it->second);
+}
+
+Result<Inode> Catalog::read_inode(uint64_t ino, const Extent& extent) const {
+  const Bytes value = TRY(survey_.read(extent));
   auto record = TRY(cipher_.open_record(Table::inodes, ino_key(Ino{ino}), value));
   return decode_inode(record.body);
 }

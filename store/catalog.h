@@ -26,6 +26,7 @@ struct CatalogInode {
   uint64_t hlc = 0;  // of its newest change
   Extent extent;     // of its record
   bool stale = false;
+  bool newer = false;  // than the roots that were found (StoredValue)
   bool has_xattrs = false;
   bool is_orphan = false;
   bool damaged_content = false;
@@ -44,6 +45,7 @@ struct CatalogName {
   Dirent dirent;
   Extent extent;
   bool stale = false;
+  bool newer = false;
 };
 
 class Catalog {
@@ -69,6 +71,8 @@ class Catalog {
   const Cipher& cipher() const { return cipher_; }
   /// The whole inode, read again. Errors: corrupt.
   Result<Inode> load_inode(uint64_t ino) const;
+  /// The same of the record that a newer one replaced (Survey::replaced_inodes). Errors: not_found, corrupt.
+  Result<Inode> load_replaced_inode(uint64_t ino) const;
   Result<Xattrs> load_xattrs(uint64_t ino) const;
   /// Path from the root, "/" for the root itself; "?" where a name is not known.
   std::string path(uint64_t ino) const;
@@ -85,6 +89,7 @@ class Catalog {
   };
   std::optional<OpenedRecord> open(Table table, const StoredValue& value, Kind kind, uint16_t schema);
   void read_table(Table table, const Progress& progress);
+  Result<Inode> read_inode(uint64_t ino, const Extent& extent) const;
   void take_inode(const StoredValue& value, const Bytes& body);
   void take_name(const StoredValue& value, const Bytes& body);
   void check_files(const Progress& progress);

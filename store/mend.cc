@@ -104,11 +104,12 @@ class Mender {
   }
 
   void drop_names() {
-    // Names that are current come first: those of older copies, the newest before the others, count as far as an inode
-    // still waits for one.
+    // Names that are current come first, those that are newer than the commit found before the others: those of older
+    // copies, the newest before the others, count as far as an inode still waits for one.
     std::stable_sort(catalog_.names.begin(), catalog_.names.end(), [](const CatalogName& a, const CatalogName& b) {
       if (a.stale != b.stale) return b.stale;
-      return a.stale && a.dirent.location_stamp.hlc > b.dirent.location_stamp.hlc;
+      if (a.newer != b.newer) return a.newer;
+      return (a.stale || a.newer) && a.dirent.location_stamp.hlc > b.dirent.location_stamp.hlc;
     });
     catalog_.count_names();
     for (uint64_t ino : lost_directories_)
@@ -122,6 +123,7 @@ class Mender {
     for (const CatalogName& name : catalog_.names)
       if (!name.stale) {
         ++claims_[raw(name.dirent.child)];
+        if (name.newer) ++newer_claims_[raw(name.dirent.child)];
         const auto child = catalog_.inodes.find(raw(name.dirent.child));
         if (child != catalog_.inodes.end() && child->second.is_directory() &&
             child->second.parent == name.dirent.directory)
@@ -163,13 +165,18 @@ class Mender {
       return false;
     }
     const auto linked = links.find(child);
-    const uint64_t wanted = at->second.is_directory() ? 1 : at->second.nlink;
+    const uint64_t wanted =
+        at->second.is_directory() ? (at->second.newer && at->second.nlink == 0 ? 0 : 1) : at->second.nlink;
     if (name.stale && (child == raw(kRootIno) || (linked != links.end() && linked->second >= wanted))) return false;
     // A directory has one name, rather the one where its record says that it is.
     const bool has_better = at_home_.contains(child) && at->second.parent != dirent.directory;
     if (at->second.is_directory() && !name.stale &&
         (child == raw(kRootIno) || has_better || (linked != links.end() && linked->second != 0))) {
       out_.remarks.push_back("the name " + path() + " is removed: its directory has another one");
+      return false;
+    }
+    if (!name.stale && !name.newer && at->second.newer && newer_claims_[child] >= wanted) {
+      out_.remarks.push_back("the name " + path() + " is removed: its entry was renamed or unlinked after that commit");
       return false;
     }
     if (!seen.emplace(raw(dirent.directory), dirent.name).second) {
@@ -179,8 +186,11 @@ class Mender {
     if (name.stale)
       out_.remarks.push_back("the name " + path() + " is from an older copy: it may have been changed since");
     // Of a page without a header nobody says where its list of nodes ends and what earlier ones left behind begins.
+    // Below roots of an earlier commit a name may have been removed since.
     const RecordKey key{raw(dirent.directory), raw(dirent.cookie)};
-    if (!name.stale && claims_[child] > wanted && catalog_.survey().may_have_lost(Table::dirents, key))
+    const Survey& survey = catalog_.survey();
+    if (!name.stale && !name.newer && claims_[child] > wanted &&
+        (survey.roots_searched || survey.may_have_lost(Table::dirents, key)))
       out_.remarks.push_back("the name " + path() +
                              " may be an earlier one: its entry has more names than its record says");
     dirent.type = dirent_type(at->second.mode);
@@ -235,6 +245,7 @@ class Mender {
   std::set<uint64_t> lost_directories_;
   std::set<uint64_t> at_home_;                       // directories with a current name where their record says
   std::map<uint64_t, uint64_t> claims_;              // names that are current, by inode
+  std::map<uint64_t, uint64_t> newer_claims_;        // those of them that are newer than the commit found
   std::set<std::pair<uint64_t, uint64_t>> cookies_;  // in use; filled when the first name is made
 };
 

@@ -193,6 +193,12 @@ class Salvager {
     if (found.ok()) xattrs = std::move(*found);
     if (xattrs.empty() && (inode.flags & kInodeHasXattrs) != 0)
       lose(ino, Part::record, "its extended attributes are lost");
+    if (catalog_.survey().doubtful_xattrs.contains(ino))
+      report_.remarks.push_back(catalog_.path(ino) +
+                                ": which of several records of its extended attributes is the newest is not known");
+    if (entry.newer && entry.is_directory() && entry.entries > entry.children)
+      report_.remarks.push_back(catalog_.path(ino) + " has " + std::to_string(entry.entries - entry.children) +
+                                " more than its newest record says: some of what is in it was removed or renamed");
     xattrs.erase(kDamagedXattr);
     if (entry.wrong_allocated || inode.is_regular()) TRY(copy_content(inode, xattrs));
     mend_counts(catalog_, inode);
@@ -213,7 +219,8 @@ class Salvager {
 
   Result<> copy_content(Inode& inode, Xattrs& xattrs) {
     std::vector<FoundBlock> blocks;
-    const FileReport file = check_file(catalog_.finder(), inode, &blocks);
+    FileReport file = check_file(catalog_.finder(), inode, &blocks);
+    use_replaced_content(inode, file, blocks);
     ContentRecord content{.id = inode.content.id, .size = inode.content.size, .allocated = 0, .height = 0, .root = {}};
     MapChanges changes;
     for (const FoundBlock& block : blocks) {
@@ -234,6 +241,24 @@ class Salvager {
     const std::string text = ranges_text(file);
     xattrs[kDamagedXattr] = Bytes(text.begin(), text.end());
     return {};
+  }
+
+  /// Where nothing of a newer record's content is left, that of the commit found is better than zeros.
+  void use_replaced_content(Inode& inode, FileReport& file, std::vector<FoundBlock>& blocks) {
+    const ByteRange whole{0, inode.content.size};
+    if (file.damaged != std::vector{whole}) return;
+    const auto replaced = catalog_.load_replaced_inode(raw(inode.ino));
+    if (!replaced.ok() || replaced->content.size == 0) return;
+    std::vector<FoundBlock> older_blocks;
+    FileReport older = check_file(catalog_.finder(), *replaced, &older_blocks);
+    if (!older.damaged.empty() || !older.doubtful.empty()) return;
+    lose(raw(inode.ino), Part::content, "its newest content is lost: that of an earlier commit stands in");
+    inode.content = replaced->content;
+    inode.content_stamp = replaced->content_stamp;
+    inode.parents = replaced->parents;
+    inode.mtime = replaced->mtime;
+    file = std::move(older);
+    blocks = std::move(older_blocks);
   }
 
   /// The block as it is, or, if cells of it are lost, what is left of it as a new one.
@@ -433,6 +458,20 @@ Result<> check_suites(const Survey& survey) {
   return {};
 }
 
+/// After carve().
+Finding earlier_roots(const Survey& survey) {
+  uint64_t newer = 0;
+  for (const auto& values : survey.tables)
+    newer += static_cast<uint64_t>(
+        std::count_if(values.begin(), values.end(), [](const StoredValue& value) { return value.newer; }));
+  std::string what = "the newest roots of the database's tables are lost";
+  if (survey.snapshot.has_value())
+    what += ": those found may be of an earlier commit; " + std::to_string(newer) +
+            " newer records were found beside them; other changes of the last second before the vault was closed may "
+            "be missing, and what they removed may be there again";
+  return {.part = Part::database, .what = std::move(what)};
+}
+
 std::string report_text(const SalvageReport& report) {
   std::string out = "tain salvage\n\nentries found: " + std::to_string(report.entries) +
                     "\nentries lost: " + std::to_string(report.entries_lost) +
@@ -505,6 +544,7 @@ Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string
   TRY(check_suites(survey));
   const bool position_known = survey.state.has_value() && !survey.roots_searched;
   const std::vector<CarvedBlock> carved = TRY(carve(survey, cipher, progress));
+  if (survey.roots_searched) report.damaged.push_back(earlier_roots(survey));
   Catalog catalog(survey, cipher);
   for (const CarvedBlock& block : carved) catalog.finder().add_carved(block.nonce, block.offset);
   catalog.read(progress);

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,6 +51,7 @@ struct StoredValue {
   RecordKey key;
   Extent extent;
   bool stale = false;  // carved from where nothing current is: perhaps an older version, perhaps deleted since
+  bool newer = false;  // carved, and of a later commit than the roots that were found
 };
 
 /// A part of a tree that cannot be read.
@@ -68,6 +71,9 @@ struct Survey {
   std::optional<Snapshot> snapshot;
   std::optional<State> state;
   bool roots_searched = false;  // the roots of the tables were lost: those found may be of an earlier commit
+  // By inode number, once carved, where the roots were searched for: records in the trees that newer ones replaced.
+  std::map<uint64_t, Extent> replaced_inodes;
+  std::set<uint64_t> doubtful_xattrs;  // the same: inodes with several records of attributes, which have no stamp
   std::array<std::vector<StoredValue>, kTableCount + 1> tables;  // by table number, ascending by key
   std::vector<LostRange> lost;
   std::vector<Finding> findings;

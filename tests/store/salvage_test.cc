@@ -5,11 +5,14 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include "store/carve.h"
+#include "store/snapshot.h"
 #include "tests/store/vault_edits.h"
 #include "tests/support/own_process.h"
 #include "tests/support/temp_vault.h"
@@ -220,6 +223,178 @@ TEST_F(SalvageJournalTest, ItsOnlyFrameIsAppliedAlsoWhereOnlyAnOlderStateRecordI
   EXPECT_EQ(content_of_new("late"), "only in the journal");
   EXPECT_EQ(report->files_incomplete, 1u);
   EXPECT_EQ(read_new("second"), "");
+}
+
+/// What the last commit changed, where the newest roots of the tables are lost and those of the commit before are
+/// found.
+class SalvageRootsTest : public SalvageJournalTest {
+ protected:
+  static constexpr size_t kPage = 4096;
+
+  void SetUp() override {
+    SalvageJournalTest::SetUp();
+    vault_.reopen();
+    for (const char* name : {"gone before", "changed", "moved", "unlinked", "replaced", "untouched"})
+      vault_.write(vault_.make_file(kRootIno, name), 0, "as it was");
+    const Ino folder = vault_.make_directory(kRootIno, "folder");
+    for (const char* name : {"aaa", "zzz"}) vault_.make_directory(folder, name);
+    ASSERT_TRUE(vault_.tree().set_xattr(ino_of("changed"), "user.note", as_bytes("old"), XattrMode::any).ok());
+    ASSERT_TRUE(vault_.vault().sync().ok());
+    const auto gone = vault_.tree().unlink(kRootIno, "gone before");
+    ASSERT_TRUE(gone.ok() && vault_.tree().reap(gone->ino).ok());
+    ASSERT_TRUE(vault_.vault().sync().ok());
+  }
+
+  Ino ino_of(const std::string& name) { return vault_.tree().lookup(kRootIno, name).value().ino; }
+  void rename(Ino directory, const std::string& from, const std::string& to) {
+    ASSERT_TRUE(vault_.tree().rename(directory, from, directory, to, RenameMode::replace).ok());
+  }
+
+  /// As if the disk had forgotten the newest page that has the roots of all tables.
+  void lose_newest_roots() {
+    vault_.leave_crashed();
+    const std::string database = vault_.directory() + "/data.mdb";
+    const LockedVault locked = LockedVault::open(vault_.directory(), TempVault::password()).value();
+    const uint64_t newest_commit = survey_database(database, *locked.cipher).value().state.value().commit_number;
+    std::fstream file(database, std::ios::in | std::ios::out | std::ios::binary);
+    std::array<Bytes, 2> pages{Bytes(kPage), Bytes(kPage)};
+    for (size_t i = 0; i < pages.size(); ++i) {
+      file.seekg(static_cast<std::streamoff>(i * kPage));
+      file.read(reinterpret_cast<char*>(pages[i].data()), kPage);
+    }
+    const MetaPage meta = newest_meta(parse_meta(pages[0], 0), parse_meta(pages[1], 1)).value();
+    file.seekp(static_cast<std::streamoff>(meta.main.page * kPage));
+    file.write(std::string(kPage, '\0').data(), kPage);
+    file.close();
+    ASSERT_TRUE(file.good());
+
+    const Survey left = survey_database(database, *locked.cipher).value();
+    ASSERT_TRUE(left.roots_searched && left.state.has_value());
+    ASSERT_EQ(left.state->commit_number, newest_commit - 1);
+  }
+  static bool says(const SalvageReport& report, const std::string& text) {
+    return std::any_of(report.remarks.begin(), report.remarks.end(),
+                       [&](const std::string& remark) { return remark.find(text) != remark.npos; });
+  }
+};
+
+TEST_F(SalvageRootsTest, WhatCameAfterTheCommitFoundIsTakenFromTheRawPages) {
+  vault_.write(ino_of("changed"), 0, "as it became");
+  vault_.write(vault_.make_file(kRootIno, "made"), 0, "new");
+  rename(kRootIno, "moved", "moved on");
+  rename(vault_.tree().lookup(kRootIno, "folder").value().ino, "zzz", "bbb");
+  vault_.write(vault_.make_file(kRootIno, "draft"), 0, "instead");
+  rename(kRootIno, "draft", "replaced");
+  ASSERT_TRUE(vault_.tree().unlink(kRootIno, "unlinked").ok());  // and still in use
+  ASSERT_TRUE(vault_.vault().sync().ok());
+  lose_newest_roots();
+
+  auto report = salvage(to_);
+
+  ASSERT_TRUE(report.ok()) << report.error().message();
+  EXPECT_EQ(read_new("file"), std::string(100'000, 'x'));
+  EXPECT_EQ(read_new("untouched"), "as it was");
+  EXPECT_EQ(read_new("changed"), "as it became");
+  EXPECT_EQ(read_new("made"), "new");
+  EXPECT_EQ(read_new("moved on"), "as it was");
+  EXPECT_EQ(read_new("replaced"), "instead");
+  auto opened = Vault::open(to_, {.committer_thread = false}, TempVault::password()).value();
+  for (const char* name : {"gone before", "moved", "unlinked", "draft"})
+    EXPECT_TRUE(opened->tree().lookup(kRootIno, name).is(Code::not_found)) << name;
+  const Ino folder = opened->tree().lookup(kRootIno, "folder").value().ino;
+  EXPECT_TRUE(opened->tree().lookup(folder, "bbb").ok());
+  EXPECT_TRUE(opened->tree().lookup(folder, "zzz").is(Code::not_found));
+  ASSERT_EQ(report->damaged.size(), 1u);
+  EXPECT_NE(report->damaged[0].what.find("an earlier commit"), std::string::npos) << report->damaged[0].what;
+  EXPECT_TRUE(says(*report, "the name /moved is removed"));
+  EXPECT_TRUE(says(*report, "the name /unlinked is removed"));
+}
+
+TEST_F(SalvageRootsTest, RemovalsThatNothingShowsAreCounted) {
+  const auto unlinked = vault_.tree().unlink(kRootIno, "unlinked");
+  ASSERT_TRUE(unlinked.ok() && vault_.tree().reap(unlinked->ino).ok());
+  ASSERT_TRUE(vault_.vault().sync().ok());
+  lose_newest_roots();
+
+  auto report = salvage(to_);
+
+  ASSERT_TRUE(report.ok()) << report.error().message();
+  EXPECT_EQ(read_new("unlinked"), "as it was") << "rather too much than too little";
+  EXPECT_TRUE(says(*report, "/ has 1 more than its newest record says"));
+}
+
+TEST_F(SalvageRootsTest, ExtendedAttributesFollowTheNewestInode) {
+  const Ino changed = ino_of("changed"), untouched = ino_of("untouched");
+  ASSERT_TRUE(vault_.tree().remove_xattr(changed, "user.note").ok());
+  ASSERT_TRUE(vault_.tree().set_xattr(untouched, "user.note", as_bytes("first"), XattrMode::any).ok());
+  ASSERT_TRUE(vault_.vault().sync().ok());
+  lose_newest_roots();
+
+  ASSERT_TRUE(salvage(to_).ok());
+
+  auto opened = Vault::open(to_, {.committer_thread = false}, TempVault::password()).value();
+  EXPECT_TRUE(opened->tree().get_xattr(changed, "user.note").is(Code::no_attribute));
+  const auto first = opened->tree().get_xattr(untouched, "user.note");
+  ASSERT_TRUE(first.ok()) << first.error().message();
+  EXPECT_EQ(as_text(*first), "first");
+}
+
+TEST_F(SalvageRootsTest, AttributesThatMayBeOlderAreSaidToBe) {
+  ASSERT_TRUE(vault_.tree().set_xattr(ino_of("changed"), "user.note", as_bytes("new"), XattrMode::any).ok());
+  ASSERT_TRUE(vault_.vault().sync().ok());
+  lose_newest_roots();
+
+  auto report = salvage(to_);
+
+  ASSERT_TRUE(report.ok()) << report.error().message();
+  EXPECT_TRUE(says(*report, "/changed: which of several records of its extended attributes is the newest"));
+}
+
+TEST_F(SalvageRootsTest, WhereNothingOfTheNewestContentIsLeftTheOneBeforeStandsIn) {
+  vault_.write(ino_of("changed"), 0, "as it became");
+  ASSERT_TRUE(vault_.vault().sync().ok());
+  lose_newest_roots();
+  {
+    const LockedVault locked = LockedVault::open(vault_.directory(), TempVault::password()).value();
+    const std::string database = vault_.directory() + "/data.mdb";
+    Survey survey = survey_database(database, *locked.cipher).value();
+    const auto before = survey.values(Table::blocks);
+    const std::vector<CarvedBlock> carved = carve(survey, *locked.cipher, {}).value();
+    std::fstream file(database, std::ios::in | std::ios::out | std::ios::binary);
+    size_t harmed = 0;
+    for (const CarvedBlock& block : carved) {
+      if (std::any_of(before.begin(), before.end(),
+                      [&](const StoredValue& value) { return value.extent.offset == block.offset; }))
+        continue;
+      file.seekp(static_cast<std::streamoff>(block.offset + kBlockHeaderSize));
+      file.write("damage", 6);
+      ++harmed;
+    }
+    ASSERT_GT(harmed, 0u);
+  }
+
+  auto report = salvage(to_);
+
+  ASSERT_TRUE(report.ok()) << report.error().message();
+  EXPECT_EQ(read_new("changed"), "as it was");
+  EXPECT_TRUE(std::any_of(report->damaged.begin(), report->damaged.end(), [](const Finding& found) {
+    return found.path == "/changed" && found.what.find("that of an earlier commit stands in") != found.what.npos;
+  }));
+}
+
+TEST_F(SalvageRootsTest, TheJournalOfTheNewestCommitIsApplied) {
+  vault_.write(ino_of("changed"), 0, "as it became");
+  ASSERT_TRUE(vault_.vault().sync().ok());
+  vault_.write(vault_.make_file(kRootIno, "late"), 0, "only in the journal");
+  vault_.write(ino_of("changed"), 3, "IT");
+  ASSERT_TRUE(vault_.vault().fsync(kRootIno).ok());
+  lose_newest_roots();
+
+  auto report = salvage(to_);
+
+  ASSERT_TRUE(report.ok()) << report.error().message();
+  EXPECT_EQ(content_of_new("late"), "only in the journal");
+  EXPECT_EQ(content_of_new("changed"), "as IT became");
 }
 
 }  // namespace
