@@ -25,7 +25,7 @@ work() {
   echo x >"$d/${canary[long_name]}$(printf 'n%.0s' $(seq 200))"
   for i in $(seq 20000); do echo "${canary[big_content]} $i"; done >"$d/big"
   echo "${canary[gone_content]}" >"$d/${canary[gone_name]}"
-  sync -f "$d"
+  commit_all
   rm "$d/${canary[gone_name]}"
   echo "${canary[overwritten]}" >"$d/over"
   sync "$d/over"
@@ -85,11 +85,11 @@ expect_clean() {
 new_vault
 mount_vault
 work
-sync -f "$MNT"
+commit_all
 expect_clean "while mounted"
 pid=$(holder)
 kill -9 "$pid"
-while ! gone "$pid"; do sleep 0.05; done
+wait_for gone "$pid" || fail "process $pid lives after kill -9"
 expect_clean "after kill -9 while mounted"
 mount_vault
 grep -q "${canary[big_content]} 20000" "$MNT/${canary[folder]}/big" || fail "the synced content is not there"

@@ -3,11 +3,13 @@
 """counts.py VAULT MOUNT STEP: does one kind of work and compares what tain did for it with what it may cost.
 
 Limits are for each operation, with some room for what kernels do differently. The commit that follows is included.
+Nobody may drop the kernel's caches meanwhile.
 """
 import json
 import os
 import socket
 import sys
+import time
 
 FILES = 500
 SIZE = 1500
@@ -132,13 +134,17 @@ STEPS = {
 def main():
     vault, mount, step = sys.argv[1:]
     work, limits = STEPS[step]
+    started = time.monotonic()
     before = counters(vault)
     operations = work(mount)
     after = counters(vault)
+    seconds = time.monotonic() - started
     kinds = {kind: number - before["kinds"].get(kind, 0) for kind, number in after["kinds"].items()}
     over = []
     for name, limit in limits.items():
         each = (after[name] - before[name]) / operations
+        # A machine that takes longer for the work sees more of the commits that are made every second.
+        limit = max(limit, seconds / operations) if name == "commits" else limit
         # One operation of the whole loop is the commit, or the opening of the file.
         if each > limit + 2 / operations:
             over.append(f"{name} {each:.2f}, more than {limit:.2f}")

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What operations cost, in requests of the kernel, flushes and bytes: a change for the worse shows here as a count.
+# shellcheck disable=SC2034 # for lib.sh: what the kernel keeps is not asked for again
+OWNS_CACHES=1
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 

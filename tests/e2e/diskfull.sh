@@ -61,7 +61,7 @@ for combination in $combinations; do
     # A crash on a full disk, and a mount on one.
     pid=$(hold_pid)
     kill -9 "$pid"
-    for _ in $(seq 200); do mounted "$MNT" || break; sleep 0.05; done
+    wait_for not_mounted || fail "$MNT is still mounted"
     mount_vault
     full check
   fi

@@ -8,7 +8,7 @@ new_vault
 mount_vault
 remount="'$TAIN' mount --passfile '$PASSFILE' '$VAULT' '$MNT' >/dev/null"
 unmount="'$TAIN' unmount '$MNT'"
-kill="kill -9 \$(sed -n 1p '$VAULT/lock'); for i in \$(seq 500); do grep -q ' $MNT ' /proc/self/mounts || exit 0; sleep 0.01; done; exit 1"
+kill="kill -9 \$(sed -n 1p '$VAULT/lock'); for i in \$(seq 6000); do grep -q ' $MNT ' /proc/self/mounts || exit 0; sleep 0.02; done; exit 1"
 fsx() { "$PY" "$TAIN_E2E_STAGE/e2e/fsx.py" --mount "$MNT" "$@"; }
 
 if [ -z "$LONG" ]; then

@@ -252,17 +252,24 @@ class Vault:
         assert done.returncode == 0, f"tain {words[0]}: exit {done.returncode}: {done.stderr.strip()}"
         return done.stdout
 
+    def pid(self):
+        with open(self.args.vault + "/lock", encoding="utf-8") as f:
+            return int(f.read().split()[0])
+
     def mount(self):
+        """Seconds that mounting took, and seconds of a processor: those do not depend on what else the machine does."""
         start = time.monotonic()
         self.tain("mount", "--passfile", self.args.passfile, self.args.vault, self.args.mount)
-        return time.monotonic() - start
+        passed = time.monotonic() - start
+        with open(f"/proc/{self.pid()}/stat", encoding="ascii", errors="replace") as f:
+            fields = f.read().rpartition(")")[2].split()
+        return passed, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def unmount(self):
         self.tain("unmount", self.args.mount)
 
     def kill(self):
-        with open(self.args.vault + "/lock", encoding="utf-8") as f:
-            pid = int(f.read().split()[0])
+        pid = self.pid()
         os.kill(pid, signal.SIGKILL)
         # Its threads, and with them its locks, go a little later than the signal comes.
         while not gone(pid):
@@ -311,9 +318,10 @@ def main():
             f.write("a files 1\n")
     states = [dict(start) for _ in tops]
     vault.unmount()
-    clean = min(vault.mount(), *[(vault.unmount(), vault.mount())[1] for _ in range(2)])
+    orderly = [vault.mount()] + [(vault.unmount(), vault.mount())[1] for _ in range(2)]
+    clean, clean_work = (min(values) for values in zip(*orderly))
 
-    times = []
+    times, work = [], []
     for number in range(args.rounds):
         writers = [start_writer(top, note, dice.random(), state) for top, note, state in zip(tops, notes, states)]
         time.sleep(dice.choice((0.02, 0.1, 0.4, 1.5)) * dice.uniform(0.5, 1.5))
@@ -323,7 +331,9 @@ def main():
         for pid in writers:
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             assert code == 0, f"round {number}: a writer met something else than a dead mount ({code})"
-        times.append(vault.mount())
+        passed, worked = vault.mount()
+        times.append(passed)
+        work.append(worked)
         try:
             states = [Checker(top, note).check() for top, note in zip(tops, notes)]
         except (AssertionError, OSError, ValueError, IndexError) as error:
@@ -345,9 +355,11 @@ def main():
     vault.unmount()
     print(f"  ok: {args.rounds} kills, seed {args.seed}; writers' steps {steps}")
     print(f"  ok: mount after a kill: median {statistics.median(times):.2f} s, longest {max(times):.2f} s; "
-          f"after an orderly unmount {clean:.2f} s")
-    assert statistics.median(times) < clean + 1, "recovery takes a second or more"
-    assert max(times) < clean + 5, "a recovery took very long"
+          f"after an orderly unmount {clean:.2f} s; of a processor median {statistics.median(work):.2f} s, "
+          f"most {max(work):.2f} s, after an orderly unmount {clean_work:.2f} s")
+    assert max(work) < clean_work + 1, "a recovery was a second's work or more"
+    if args.rounds >= 100:  # long runs have the machine for themselves
+        assert statistics.median(times) < clean + 1, "recovery takes a second or more"
 
 
 if __name__ == "__main__":

@@ -149,7 +149,8 @@ mounted "$MNT" || fail "a refused unmount unmounted"
 exec 5<&-
 (cd "$MNT" && exec sleep 100) &
 sleeper=$!
-sleep 0.2
+sleeps_inside() { [ "$(cat "/proc/$sleeper/comm")" = sleep ]; }
+wait_for sleeps_inside || fail "no program in the mount"
 expect_exit 1 "$TAIN" unmount "$MNT"
 output_has "\b$sleeper\b.*sleep|sleep.*\b$sleeper\b"
 kill $sleeper
@@ -165,27 +166,25 @@ echo "synced" >"$MNT/synced"
 sync "$MNT/synced"
 pid=$(holder)
 kill_both "$pid"
-while ! gone "$pid"; do sleep 0.05; done
+wait_for gone "$pid" || fail "process $pid lives after kill -9"
 mount_vault
 same "$(cat "$MNT/synced")" synced "after kill -9"
 ok "mount cleans up after a killed daemon"
 pid=$(holder)
 kill_both "$pid"
-while ! gone "$pid"; do sleep 0.05; done
+wait_for gone "$pid" || fail "process $pid lives after kill -9"
 expect_exit 0 "$TAIN" unmount "$MNT"
 if mounted "$MNT"; then fail "a dead mount is still there"; fi
 ok "unmount of a dead mount"
 mount_vault
 pid=$(holder)
 kill -TERM "$pid"
-for _ in $(seq 100); do mounted "$MNT" || break; sleep 0.05; done
-if mounted "$MNT"; then fail "SIGTERM did not unmount"; fi
-for _ in $(seq 100); do ! gone "$pid" || break; sleep 0.05; done
-gone "$pid" || fail "the process lives after SIGTERM"
+wait_for not_mounted || fail "SIGTERM did not unmount"
+wait_for gone "$pid" || fail "the process lives after SIGTERM"
 ok "SIGTERM unmounts"
 "$TAIN" mount -f --passfile "$PASSFILE" "$VAULT" "$MNT" >"$OUTPUT" 2>&1 </dev/null &
 foreground=$!
-for _ in $(seq 200); do ! mounted "$MNT" || break; sleep 0.05; done
+wait_for mounted "$MNT" || fail "mount -f does not mount"
 same "$(cat "$MNT/synced")" synced "a foreground mount"
 unmount_vault
 wait $foreground || fail "mount -f ended with $?"

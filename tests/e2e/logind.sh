@@ -73,6 +73,7 @@ exec 5<&-
 ok "even with a file open"
 
 # --- session lock ---------------------------------------------------------------------------------------------------
+wait_for nobody_keeps_awake || fail "the inhibitor outlived the mount"
 mount_vault -o lock_on_screen
 pid=$(holder)
 nobody_keeps_awake || fail "sleep is none of its business"

@@ -6,7 +6,7 @@
 
 remount="'$TAIN' mount --passfile '$PASSFILE' '$VAULT' '$MNT' >/dev/null"
 unmount="'$TAIN' unmount '$MNT'"
-kill="kill -9 \$(sed -n 1p '$VAULT/lock'); for i in \$(seq 500); do grep -q ' $MNT ' /proc/self/mounts || exit 0; sleep 0.01; done; exit 1"
+kill="kill -9 \$(sed -n 1p '$VAULT/lock'); for i in \$(seq 6000); do grep -q ' $MNT ' /proc/self/mounts || exit 0; sleep 0.02; done; exit 1"
 storm() { # storm SEED ARGUMENT…: in a new vault
   local seed=$1
   shift

@@ -69,14 +69,21 @@ if [ "$(id -u)" = 0 ]; then
   supervisor=$(parent "$pid")
   content=$(word)
   name=$(word)
-  echo "$content" >"$MNT/$name"
-  ls "$MNT" >/dev/null
+  # All the time, so that the serving process has them in its hands whenever the search comes to it.
+  while [ ! -e "$WORK/enough" ]; do
+    echo "$content" >"$MNT/$name"
+    ls "$MNT" >/dev/null
+  done &
+  user=$!
+  wait_for test -s "$MNT/$name" || fail "nobody uses the mount"
   search() { printf '%s\n' "password=$(cat "$PASSFILE")" "content=$content" "name=$name" | "$PY" "$TAIN_E2E_STAGE/e2e/search_memory.py" "$1"; }
   found=$(search "$pid")
-  # The positive control: the serving process has just had the content and the name in its hands.
+  # The positive control.
   [[ $found == *content* && $found == *name* ]] || fail "the search finds nothing where there is something: '$found'"
   if [[ $found == *password* ]]; then fail "the serving process keeps the password"; fi
   same "$(search "$supervisor")" "" "secrets in the supervisor's memory"
+  touch "$WORK/enough"
+  wait "$user"
   unmount_vault
   ok "no password, name or content in the supervisor's memory"
 fi
