@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mounting, the request loop, and its end.
 //
-// run() ends in one of two ways. Somebody unmounts: the kernel has flushed everything, reading /dev/fuse fails in
-// every worker, and libfuse's loop returns. Or somebody says stop(): the watcher thread wakes, makes the kernel
-// write its dirty mapped pages while there are still workers to take them, and then ends the loop.
+// run() ends in one of two ways. Somebody unmounts: the kernel has flushed everything, and reading /dev/fuse fails,
+// which ends the loop. Or somebody says stop(): the watcher thread wakes, makes the kernel write its dirty mapped pages
+// while there are still threads to take them, and then ends the loop.
 #include "fs/session.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -25,45 +23,18 @@
 #include "base/event.h"
 #include "base/file.h"
 #include "fs/filesystem.h"
+#include "fs/fuse_device.h"
 #include "fs/init_reply.h"
 #include "fs/mount_table.h"
 #include "fs/ops.h"
+#include "fs/request_loop.h"
 
 namespace tain::fs {
 
 namespace {
 
-constexpr unsigned kIdleThreadsMax = 10;
-constexpr int kWakeInterval_ms = 20;
-constexpr int kWakeSignal = SIGUSR1;
-
-extern "C" void on_wake_signal(int) {}
-
-/// While it lives, kWakeSignal ends a blocking call of the thread that made it and does nothing else.
-class WakeSignal {
- public:
-  WakeSignal() {
-    struct sigaction action {};
-    action.sa_handler = on_wake_signal;
-    sigemptyset(&action.sa_mask);
-    action.sa_flags = 0;  // no SA_RESTART: interrupting is the point
-    sigaction(kWakeSignal, &action, &saved_action_);
-    sigset_t wake;
-    sigemptyset(&wake);
-    sigaddset(&wake, kWakeSignal);
-    pthread_sigmask(SIG_UNBLOCK, &wake, &saved_mask_);
-  }
-  ~WakeSignal() {
-    pthread_sigmask(SIG_SETMASK, &saved_mask_, nullptr);
-    sigaction(kWakeSignal, &saved_action_, nullptr);
-  }
-  WakeSignal(const WakeSignal&) = delete;
-  WakeSignal& operator=(const WakeSignal&) = delete;
-
- private:
-  struct sigaction saved_action_;
-  sigset_t saved_mask_;
-};
+/// Requests answered at the same time. Each may wait for a commit, and then holds what it has to write.
+constexpr size_t kThreadsMax = 10;
 
 /// Keeps what libfuse says while it mounts, for the error message: after daemonising nobody sees its stderr.
 class FuseLog {
@@ -156,20 +127,22 @@ struct Session::Impl {
     fuse_session_unmount(session);
   }
 
-  /// The watcher: waits for the stop event and ends the loop that `loop` runs.
-  void watch(pthread_t loop) {
+  /// The watcher: waits for the stop event and ends the loop.
+  void watch(RequestLoop& loop) {
     pollfd stop_or_end = {.fd = stop_event.fd(), .events = POLLIN, .revents = 0};
     while (poll(&stop_or_end, 1, -1) < 0) {
     }
     if (loop_ended) return;
     flush_kernel_cache(mountpoint);
     fuse_session_exit(session);
-    // The workers are in read() and the loop's own thread in sem_wait(), which only a signal ends. It may come
-    // just before the wait begins, so repeat.
-    while (!loop_ended) {
-      pthread_kill(loop, kWakeSignal);
-      poll(nullptr, 0, kWakeInterval_ms);
-    }
+    loop.stop();
+  }
+
+  /// libfuse ends a session when it cannot agree with the kernel on how to talk.
+  bool given_up() const {
+    pollfd connection = {.fd = fuse_session_fd(session), .events = POLLIN, .revents = 0};
+    const bool connected = poll(&connection, 1, 0) >= 0 && (connection.revents & (POLLERR | POLLNVAL)) == 0;
+    return connected && !stopping;
   }
 
   Filesystem filesystem;
@@ -180,6 +153,7 @@ struct Session::Impl {
   fuse_session* session = nullptr;
   std::atomic<bool> mounted{false};
   std::atomic<bool> loop_ended{false};
+  std::atomic<bool> stopping{false};
   std::mutex cut_off_mutex;
   bool is_cut_off = false;
 };
@@ -232,25 +206,23 @@ Result<std::unique_ptr<Session>> Session::start(store::Vault& vault, const Mount
 
 Result<> Session::run() {
   Impl& impl = *impl_;
-  const WakeSignal wake_signal;
+  const auto device = TRY(FuseDevice::open(impl.session));
+  const auto loop = TRY(RequestLoop::make(*device, kThreadsMax));
   impl.loop_ended = false;
-  std::thread watcher([&impl, loop = pthread_self()] { impl.watch(loop); });
+  std::thread watcher([&impl, &loop] { impl.watch(*loop); });
 
-  // A descriptor for each worker: requests and replies of different threads do not meet in one queue lock.
-  fuse_loop_config config{};
-  config.clone_fd = 1;
-  config.max_idle_threads = kIdleThreadsMax;
-  const int status = fuse_session_loop_mt(impl.session, &config);
+  Result<> outcome = loop->run();
+  if (outcome.ok() && impl.given_up()) outcome = Error(Code::fuse, "libfuse does not understand this kernel");
 
   impl.loop_ended = true;
-  if (status < 0) impl.unmount();  // nobody answers any more: fail the requests that are waiting, the watcher's too
+  if (!outcome.ok()) impl.unmount();  // nobody answers any more: fail the requests that wait, the watcher's too
   impl.stop_event.raise();
   watcher.join();
-  if (status < 0) return errno_error(-status, "FUSE request loop");
-  return {};
+  return outcome;
 }
 
 void Session::stop() {
+  impl_->stopping = true;
   impl_->stop_event.raise();
 }
 

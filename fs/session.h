@@ -36,7 +36,7 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   /// Serves requests with several threads until the file system is unmounted or stop() is called. Signals are the
-  /// caller's business, but SIGUSR1 is used to wake the calling thread. One run() in a process at a time.
+  /// caller's business. Once.
   Result<> run();
   /// Asks run() to return; safe in a signal handler and from any thread.
   void stop();
