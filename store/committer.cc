@@ -177,7 +177,7 @@ Result<> Committer::commit() noexcept {
 
   std::vector<CommittedMap> maps;
   auto written = write(frozen, position, BlockOrder::as_written, maps);
-  if (written.is(Code::no_space) && free_pages().ok()) {
+  if (written.is(Code::no_space) && write_empty().ok()) {
     maps.clear();
     written = write(frozen, position, BlockOrder::longest_first, maps);
   }
@@ -212,7 +212,7 @@ void Committer::report(const Result<>& committed) {
 
 /// On a full disk: what the last commit freed is not used by LMDB before the commit after the next, because the last
 /// state must survive a crash of the next commit. So make an empty one, for which the reserve is kept.
-Result<> Committer::free_pages() {
+Result<> Committer::write_empty() {
   Batch batch = TRY(Batch::begin(set_.database(), state_));
   State state = state_;  // with the journal's old position: its frames are still needed
   ++state.commit_number;
@@ -221,6 +221,11 @@ Result<> Committer::free_pages() {
   std::lock_guard lock(state_mutex_);
   state_ = std::move(stored);
   return {};
+}
+
+Result<> Committer::free_pages() noexcept {
+  std::lock_guard one_commit(commit_mutex_);
+  return write_empty();
 }
 
 /// What to seal: whole blocks, and patches for the blocks that they lie over.

@@ -39,6 +39,8 @@ class Committer {
   Result<> commit() noexcept;
   /// The inode's changes made before the call, and everything before them, are durable afterwards.
   Result<> fsync(Ino ino);
+  /// What the last commit freed is of use to nobody before another one. Makes an empty one. Errors: no_space, io, corrupt.
+  Result<> free_pages() noexcept;
   /// For when commit() fails: everything changed up to now is durable in the journal afterwards. False if it cannot be.
   bool keep_in_journal();
 
@@ -56,7 +58,7 @@ class Committer {
     SealedBlock sealed;
   };
   Result<std::vector<BlockJob>> plan_blocks(const Frozen& frozen);
-  Result<> free_pages();
+  Result<> write_empty();
   bool write_frame(Tick target);
   void report(const Result<>& committed);
   /// On a full disk the longest values come first: there are fewest rows of free pages for them (SpaceNeed::fits).

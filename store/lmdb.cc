@@ -9,7 +9,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <string_view>
 
 #include "base/counters.h"
 #include "base/file.h"
@@ -38,6 +40,8 @@ constexpr uint64_t kMapSizeDefault = kSanitized ? uint64_t{64} << 30 : uint64_t{
 constexpr uint64_t kPlentyOfSpace = uint64_t{1} << 30;      // bytes
 constexpr uint64_t kFreePagesListed = uint64_t{1} << 18;    // 1 GiB: as much again
 constexpr uint64_t kFileSystemReserve = uint64_t{1} << 18;  // bytes for its own records of the file
+// Pages that LMDB counted when it handed them out, gave up before the commit, and never wrote: a few at a time.
+constexpr uint64_t kUnwrittenPages = 256;
 // LMDB reports a write that the disk cut short as EIO. With less than this left, space is what was missing.
 constexpr uint64_t kNearlyFull = uint64_t{16} << 20;  // bytes: more than a commit of the last reserve writes at once
 
@@ -84,6 +88,31 @@ Result<std::optional<ByteView>> get_value(MDB_txn* txn, MDB_dbi dbi, ByteView ke
   return std::optional<ByteView>(view(v));
 }
 
+/// The oldest state that a reader has pinned; `newest` when none has an older one. LMDB tells it in words only: lines
+/// that end in the number, or in "-" for a reader at rest, and a headline.
+Result<uint64_t> oldest_state_read(MDB_env* env, uint64_t newest) {
+  struct Reading {
+    uint64_t oldest = 0;
+    bool understood = true;
+  } reading{.oldest = newest};
+  const auto take = [](const char* line, void* context) {
+    auto& out = *static_cast<Reading*>(context);
+    std::string_view text = line;
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+    const std::string_view word = text.substr(text.find_last_of(' ') + 1);
+    uint64_t number = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+    if (error == std::errc() && end == word.data() + word.size())
+      out.oldest = std::min(out.oldest, number);
+    else
+      out.understood = out.understood && (word == "-" || word == "txnid" || text == "(no active readers)");
+    return 0;
+  };
+  if (mdb_reader_list(env, take, &reading) < 0 || !reading.understood)
+    return Error(Code::io, "who reads the database cannot be told");
+  return reading.oldest;
+}
+
 /// Everything of the file that LMDB would believe without a look: it must be right before LMDB sees it.
 Result<> check_before_open(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -93,14 +122,7 @@ Result<> check_before_open(const std::string& path) {
   const auto keep = [&](Error error) {
     return std::move(error).with(path).hint("keep the file; tain salvage takes out what is intact");
   };
-  std::array<uint8_t, kMetaSize> first{}, second{};
-  if (size < first.size()) return keep(Error(Code::corrupt, size == 0 ? "the file is empty" : "it is too short"));
-  TRY(read_exactly(fd.get(), first, 0));
-  auto parsed = parse_meta(first, 0);
-  if (!parsed.ok()) return keep(std::move(parsed).error());
-  if (size < 2 * parsed->page_size) return keep(Error(Code::corrupt, "the file was truncated"));
-  TRY(read_exactly(fd.get(), second, parsed->page_size));
-  auto newest = newest_meta(parsed, parse_meta(second, 1));
+  auto newest = read_newest_meta(fd.get());
   if (!newest.ok()) return keep(std::move(newest).error());
   const PageSource source = PageSource::of_file(fd.get(), newest->page_size);
   if (newest->transaction == 0) return {};  // LMDB's first pages only; the tables will be missing
@@ -232,33 +254,42 @@ uint64_t Env::used_bytes() const {
   return (uint64_t{info.me_last_pgno} + 1) * stat.ms_psize;
 }
 
+uint64_t Env::disk_bytes() const {
+  struct stat file {};
+  return ::stat(path_.c_str(), &file) == 0 ? static_cast<uint64_t>(file.st_blocks) * 512 : 0;
+}
+
 /// Pages that the file can grow by: what the disk has, what a failed commit left behind the last page, and all that
-/// within the map.
-uint64_t Env::pages_beyond_end() const {
+/// within the map. Holes of the file are still to be paid for, and the file system itself needs some blocks.
+FreeSpace Env::space_on_disk() const {
   MDB_envinfo info{};
   MDB_stat stat{};
   mdb_env_info(env_, &info);
   mdb_env_stat(env_, &stat);
   const uint64_t pages = uint64_t{info.me_last_pgno} + 1;
   const uint64_t mapped = info.me_mapsize / stat.ms_psize;
-  const uint64_t room = mapped > pages ? mapped - pages : 0;
+  FreeSpace out;
+  out.beyond = mapped > pages ? mapped - pages : 0;
   struct statvfs disk {};
   struct stat file {};
-  if (::statvfs(path_.c_str(), &disk) != 0 || ::stat(path_.c_str(), &file) != 0) return room;  // the commit will tell
-  // Holes of the file are still to be paid for, and the file system itself needs some blocks.
+  if (::statvfs(path_.c_str(), &disk) != 0 || ::stat(path_.c_str(), &file) != 0) return out;  // the commit will tell
   const uint64_t available = uint64_t{disk.f_bavail} * disk.f_frsize;
   const uint64_t usable =
-      available - std::min(available, kFileSystemReserve + std::min(available / 64, kFileSystemReserve * 64));
+      (available - std::min(available, kFileSystemReserve + std::min(available / 64, kFileSystemReserve * 64))) /
+      stat.ms_psize;
   const auto size = static_cast<uint64_t>(file.st_size);
-  const uint64_t present = file.st_blocks == 0 ? size : static_cast<uint64_t>(file.st_blocks) * 512;  // 0: not known
-  const uint64_t end = usable + std::min(present, size);
-  return std::min(room, end / stat.ms_psize > pages ? end / stat.ms_psize - pages : 0);
+  const uint64_t stored = file.st_blocks == 0 ? size : static_cast<uint64_t>(file.st_blocks) * 512;  // 0: not known
+  const uint64_t present = std::min(stored, size) / stat.ms_psize;
+  out.beyond = std::min(out.beyond, usable + present > pages ? usable + present - pages : 0);
+  // LMDB does not know which free pages are holes. When the disk cannot pay for them all, each may be one that it cannot.
+  if (pages > present + usable + kUnwrittenPages) out.limit = usable;
+  return out;
 }
 
 uint64_t Env::free_bytes() {
-  uint64_t pages = pages_beyond_end();
+  const FreeSpace disk = space_on_disk();
   auto txn = ReadTxn::begin(*this);
-  if (!txn.ok()) return pages * pages_.page_size();
+  if (!txn.ok()) return disk.beyond * pages_.page_size();
   const Snapshot& snapshot = txn->snapshot();
   std::unique_lock lock(idle_mutex_);
   auto counted = free_pages_;  // the list may be long, and df asks often
@@ -269,11 +300,11 @@ uint64_t Env::free_bytes() {
     lock.lock();
     if (free_pages_.transaction < counted.transaction) free_pages_ = counted;
   }
-  return (pages + counted.pages) * pages_.page_size();
+  return std::min(disk.beyond + counted.pages, disk.limit) * pages_.page_size();
 }
 
 FreeSpace Env::free_space() {
-  FreeSpace out{.runs = {}, .beyond = pages_beyond_end(), .tree_pages = 0};
+  FreeSpace out = space_on_disk();
   auto txn = ReadTxn::begin(*this);
   if (!txn.ok()) return out;
   const Snapshot& snapshot = txn->snapshot();
@@ -433,6 +464,20 @@ Result<bool> WriteTxn::remove(Table table, ByteView key) {
   if (rc == MDB_NOTFOUND) return false;
   if (rc != 0) return lmdb_error(rc, "change database");
   return true;
+}
+
+Result<std::vector<uint64_t>> WriteTxn::spare_pages() const {
+  // LMDB's own rule for what it may take. The free list says with each page which transaction gave it up; a state that
+  // is older still has it. So a page must have been given up before the oldest state that somebody sees, and before the
+  // last commit: the state before that is what a damaged meta page leaves.
+  const uint64_t oldest = TRY(oldest_state_read(env_->env_, snapshot_->transaction));
+  return read_free_list(env_->pages_, snapshot_->free_list, snapshot_->last_page, nullptr, kNoPage, oldest);
+}
+
+int WriteTxn::descriptor() const {
+  mdb_filehandle_t fd = -1;
+  mdb_env_get_fd(env_->env_, &fd);
+  return fd;
 }
 
 Result<> WriteTxn::commit() && {

@@ -44,6 +44,8 @@ class Env {
 
   /// Bytes of the file that hold pages, free ones included.
   uint64_t used_bytes() const;
+  /// Bytes of the disk that the file takes: what it holds without its holes.
+  uint64_t disk_bytes() const;
   /// What commits can still write: what the disk has to give and the free pages of the file. Those that the last
   /// commit freed are among them, although LMDB takes them only after the next. Lists the file's pages only when
   /// the disk is nearly full. Threads: any.
@@ -58,7 +60,8 @@ class Env {
   friend class Cursor;
   friend class WriteTxn;
   Env() = default;
-  uint64_t pages_beyond_end() const;
+  /// What the disk has for the file, apart from its free pages.
+  FreeSpace space_on_disk() const;
   Result<> map_file();
   /// Whether the file reaches to its last page, which LMDB leaves out when it is free (only_free_pages_missing): looking
   /// at a mapped page behind the end of its file ends the process, and a damaged page may refer to any.
@@ -118,7 +121,9 @@ class ReadTxn {
  private:
   friend class Cursor;
   friend class Env;
-  ReadTxn(Env& env, MDB_txn* txn, PageAccess access) : env_(&env), txn_(txn), access_(access) {}
+  // Where the file does not reach to its last page it is not looked at through the map (Env::open).
+  ReadTxn(Env& env, MDB_txn* txn, PageAccess access)
+      : env_(&env), txn_(txn), access_(env.pages_.is_mapped() ? access : PageAccess::copied) {}
   const PageSource& pages() const { return access_ == PageAccess::mapped ? env_->pages_ : env_->file_pages_; }
   Env* env_;
   MDB_txn* txn_;                              // pins the pages of the state that it sees
@@ -177,6 +182,14 @@ class WriteTxn {
   Result<bool> remove(Table table, ByteView key);
   /// Durable when it returns without an error. Consumes the transaction.
   Result<> commit() &&;
+
+  /// The pages that this transaction may overwrite: nothing of the last two committed states lies there, and nothing
+  /// that a reader sees. Ascending. While it lives and puts nothing, nobody needs what they hold. Errors: corrupt, io.
+  Result<std::vector<uint64_t>> spare_pages() const;
+  /// The last page of the file that is or has been in use.
+  uint64_t last_page() const { return snapshot_->last_page; }
+  /// The database file, open for reading and writing; where it stands belongs to this transaction. Remains LMDB's.
+  int descriptor() const;
 
  private:
   WriteTxn(Env& env, MDB_txn* txn) : env_(&env), txn_(txn) {}

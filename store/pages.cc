@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/pages.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 
 #include "base/counters.h"
 #include "base/file.h"
@@ -91,6 +94,20 @@ Result<MetaPage> newest_meta(const Result<MetaPage>& first, const Result<MetaPag
   if (!successive || first->page_size != second->page_size)
     return Error(Code::corrupt, "the two meta pages of the database do not fit each other");
   return a > b ? *first : *second;
+}
+
+Result<MetaPage> read_newest_meta(int fd) {
+  struct stat st {};
+  if (::fstat(fd, &st) != 0) return errno_error(errno, "look at the database");
+  const auto size = static_cast<uint64_t>(st.st_size);
+  std::array<uint8_t, kMetaSize> first{}, second{};
+  if (size < first.size()) return Error(Code::corrupt, size == 0 ? "the file is empty" : "it is too short");
+  TRY(read_exactly(fd, first, 0));
+  const auto parsed = parse_meta(first, 0);
+  if (!parsed.ok()) return Error(parsed.error());
+  if (size < 2 * parsed->page_size) return Error(Code::corrupt, "the file was truncated");
+  TRY(read_exactly(fd, second, parsed->page_size));
+  return newest_meta(parsed, parse_meta(second, 1));
 }
 
 Result<ByteView> PageSource::read(uint64_t page, uint64_t count, uint64_t last_page, Bytes& scratch) const {
@@ -475,12 +492,13 @@ constexpr std::array<uint8_t, 8> kHighestInteger{0xff, 0xff, 0xff, 0xff, 0xff, 0
 }  // namespace
 
 Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const TreeRoot& free_list, uint64_t last_page,
-                                             std::vector<uint64_t>* own_pages, uint64_t limit) {
+                                             std::vector<uint64_t>* own_pages, uint64_t limit, uint64_t before) {
   std::vector<uint64_t> out;
   TreeWalk walk(source, free_list, last_page, KeyOrder::integer);
   walk.note_entered(own_pages != nullptr);
   Bytes scratch;
   for (bool more = TRY(walk.seek(kLowestInteger)); more && out.size() < limit; more = TRY(walk.next())) {
+    if (walk.node().key.size() == 8 && load64(walk.node().key.data()) >= before) break;
     const ListItem item = TRY(list_item(source, walk, last_page, scratch));
     TRY(check_free_pages(item.numbers, last_page));
     if (own_pages != nullptr)

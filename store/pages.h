@@ -42,6 +42,9 @@ struct MetaPage {
 Result<MetaPage> parse_meta(ByteView page, uint64_t number);
 /// The newer of two meta pages that fit each other. Errors: corrupt (one is damaged, or was put back).
 Result<MetaPage> newest_meta(const Result<MetaPage>& first, const Result<MetaPage>& second);
+/// The same from a file. Errors: corrupt (also: it is too short), io.
+Result<MetaPage> read_newest_meta(int fd);
+
 /// Pages of a file, mapped or read. Threads: any.
 class PageSource {
  public:
@@ -52,6 +55,7 @@ class PageSource {
   static PageSource of_file(int fd, size_t page_size) { return {nullptr, fd, page_size}; }
 
   size_t page_size() const { return page_size_; }
+  bool is_mapped() const { return map_ != nullptr; }
   /// The page in the map; empty when it lies outside. For a mapped source.
   ByteView mapped_page(uint64_t page, uint64_t last_page) const {
     if (map_ == nullptr || page < 2 || page > last_page) return {};
@@ -183,10 +187,12 @@ class TreeWalk {
 /// page that was read before counts, too. For a mapped source; the view is into the map.
 std::optional<ByteView> find_value(const PageSource& source, const TreeRoot& root, uint64_t last_page, ByteView key);
 
-/// The free list: pages that hold nothing current, ascending; no more items of it once there are `limit` pages.
-/// `own_pages` gets those that the list itself lies on. Errors: corrupt, io.
+/// The free list: pages that hold nothing current, ascending; no more items of it once there are `limit` pages, and
+/// none of the transaction `before` and later ones. `own_pages` gets those that the list itself lies on.
+/// Errors: corrupt, io.
 Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const TreeRoot& free_list, uint64_t last_page,
-                                             std::vector<uint64_t>* own_pages = nullptr, uint64_t limit = kNoPage);
+                                             std::vector<uint64_t>* own_pages = nullptr, uint64_t limit = kNoPage,
+                                             uint64_t before = kNoPage);
 /// How many pages that list has, by its structure. Errors: corrupt, io.
 Result<uint64_t> count_free_pages(const PageSource& source, const TreeRoot& free_list, uint64_t last_page);
 /// Looks at what of that list a change of the database goes by: the oldest items, up to `limit` pages of them, which

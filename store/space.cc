@@ -71,6 +71,7 @@ uint64_t SpaceNeed::pages(uint64_t tree_pages_in_use) const {
 
 bool SpaceNeed::fits(FreeSpace space, uint64_t reserve) const {
   const uint64_t needed = pages(space.tree_pages) + reserve;
+  if (needed > space.limit) return false;
   if (space.beyond >= needed) return true;
   uint64_t free = space.beyond;
   for (const PageRun& run : space.runs) free += run.count;

@@ -25,9 +25,10 @@ struct PageRun {
 
 /// What the database file can take.
 struct FreeSpace {
-  std::vector<PageRun> runs;  // inside the file, in order
-  uint64_t beyond = 0;        // pages that it can grow by
-  uint64_t tree_pages = 0;    // in use by the tables: no commit copies more of them
+  std::vector<PageRun> runs;    // inside the file, in order
+  uint64_t beyond = 0;          // pages that it can grow by
+  uint64_t tree_pages = 0;      // in use by the tables: no commit copies more of them
+  uint64_t limit = UINT64_MAX;  // of runs and beyond together, where the disk cannot pay for every hole of the file
 };
 
 /// Pages in a row that LMDB gives a value of `size` bytes; 0 when it lies within a tree page.

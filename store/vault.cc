@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "store/committer.h"
+#include "store/compact.h"
 #include "store/content.h"
 #include "store/header_file.h"
 #include "store/scrub.h"
@@ -17,6 +18,8 @@
 
 namespace tain::store {
 namespace {
+
+constexpr int64_t kCompactStep_ns = 50'000'000;
 
 std::string database_path(const std::string& directory) { return directory + "/data.mdb"; }
 std::string journal_path(const std::string& directory) { return directory + "/journal"; }
@@ -344,6 +347,12 @@ Result<> Vault::change_password(const std::string& directory, const Secret& old_
   return save_header(path, bytes);
 }
 
+Result<uint64_t> Vault::cut_free_end(const std::string& directory) {
+  const std::string path = TRY(vault_path(directory));
+  const VaultLock lock = TRY(VaultLock::take(path, ""));
+  return store::cut_free_end(database_path(path));
+}
+
 Vault::Vault(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Vault::~Vault() {
@@ -375,6 +384,18 @@ std::unique_ptr<Scrubber> Vault::make_scrubber(bool keep_position) {
                                     Scrubber::Options{.keep = keep_position});
 }
 
+Result<CompactStep> Vault::compact(uint64_t from) {
+  if (impl_->options.read_only)
+    return Error(Code::read_only, "the vault is open for reading only").hint("mount it without --ro");
+  if (from == 0) {
+    // What was deleted a moment ago is free in the database after one commit, and given up by the last two states of it
+    // after another.
+    TRY(impl_->committer->commit());
+    TRY(impl_->committer->free_pages());
+  }
+  return compact_step(*impl_->env, from, kCompactStep_ns);
+}
+
 VaultStats Vault::stats() const {
   std::lock_guard lock(impl_->set->mutex());
   const State state = impl_->committer->state();
@@ -383,6 +404,7 @@ VaultStats Vault::stats() const {
   stats.entries = state.sets[static_cast<size_t>(Table::inodes)].count - 1 + static_cast<uint64_t>(growth.inodes);
   stats.content_bytes = state.content_bytes + static_cast<uint64_t>(growth.content_bytes);
   stats.store_bytes = impl_->env->used_bytes();
+  stats.disk_bytes = impl_->env->disk_bytes();
   stats.commits = state.commit_number;
   stats.journal_frames = impl_->committer->journal_frames();
   stats.pending_bytes = impl_->set->pending_bytes();

@@ -63,9 +63,17 @@ struct VaultStats {
   uint64_t entries = 0;        // inodes, without the root
   uint64_t content_bytes = 0;  // sum of file sizes
   uint64_t store_bytes = 0;    // size of the database file
+  uint64_t disk_bytes = 0;     // that it takes of the disk: without holes
   uint64_t pending_bytes = 0;
   uint64_t commits = 0;
   uint64_t journal_frames = 0;
+};
+
+/// Part of giving free space back (Vault::compact).
+struct CompactStep {
+  uint64_t next = 0;            // the page to go on from; 0: it is through
+  uint64_t last_page = 0;       // of the database; `next` is not above it
+  uint64_t returned_bytes = 0;  // by which the database takes less of the disk since this step
 };
 
 class Vault {
@@ -90,6 +98,10 @@ class Vault {
   static Result<> change_password(const std::string& directory, const Secret& old_password,
                                   const Secret& new_password, const KdfCost& cost);
 
+  /// Cuts free pages off the end of the database of a vault that nobody has open. The bytes by which it got shorter; they
+  /// took nothing of the disk, but copies get smaller. Errors: in_use, corrupt, io.
+  static Result<uint64_t> cut_free_end(const std::string& directory);
+
   /// Closes: commits, and reports nothing; call close() to learn of failures.
   ~Vault();
   Vault(const Vault&) = delete;
@@ -113,6 +125,10 @@ class Vault {
   const DamageLog& damage() const;
   /// For going through all data; it must be gone before close(). `keep_position`: in the vault's file `scrub`.
   std::unique_ptr<Scrubber> make_scrubber(bool keep_position);
+  /// Gives free space inside the database back to the file system, a little at a time: begins with `from` 0 and goes on
+  /// from what the step before said. Commits wait for a step, some 50 ms. Errors: those of compact_step and sync,
+  /// read_only. Threads: any that has no transaction.
+  Result<CompactStep> compact(uint64_t from);
   /// Bytes that can still be written before the disk is full. Threads: any.
   uint64_t room_bytes() const;
 

@@ -103,6 +103,14 @@ extern "C" int fsync(int fd) {
   return static_cast<int>(::syscall(SYS_fsync, fd));
 }
 
+extern "C" int fallocate(int fd, int mode, off_t offset, off_t size) {
+  if (const int error = tain::test::fault("fallocate", fd, 0, tain::test::nothing); error != 0) {
+    errno = error;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_fallocate, fd, mode, offset, size));
+}
+
 extern "C" ssize_t pwrite(int fd, const void* data, size_t size, off_t offset) {
   const auto half = [&](size_t part) { ::syscall(SYS_pwrite64, fd, data, part, offset); };
   if (const int error = tain::test::fault("pwrite", fd, size, half); error != 0) {

@@ -63,6 +63,14 @@ TEST(SpaceTest, RecordsCopyNoMorePagesThanThereAre) {
   EXPECT_FALSE(need.fits(space, 0));
 }
 
+TEST(SpaceTest, FreePagesThatTheDiskCannotPayForAreNone) {
+  FreeSpace space = runs(1000, 17);
+  EXPECT_TRUE(blocks(20).fits(space, 0));
+  space.limit = 20 * 17;  // and the pages of the commit itself
+  EXPECT_FALSE(blocks(20).fits(space, 0));
+  EXPECT_TRUE(blocks(10).fits(space, 0));
+}
+
 TEST(SpaceTest, WhatIsTakenBackCountsNoMore) {
   SpaceNeed need = blocks(10);
   need.change_records(10, 1000);
