@@ -130,6 +130,13 @@ const std::vector<Command>& commands() {
        "to an entry; what only a comparison of everything can tell (counts, links, digests) is for tain check, which needs\n"
        "the vault unmounted. Exits with 26 when something is damaged. The password is for a vault that is not mounted.\n",
        join({password_options(), {kJson}}), cmd_scrub},
+      {"compact", {}, "VAULT|MOUNTPOINT", 1, 1, "give space that is free inside a vault back to the disk",
+       "What was deleted leaves free space inside the vault's database, which what comes later uses. This makes holes of\n"
+       "it, so that others can have it. It works while the vault is mounted and in use; Ctrl-C keeps what was done. ls\n"
+       "shows the old size of a file with holes, du what it takes of the disk. The database of a vault that is not mounted\n"
+       "also gets shorter, if its end is free. Exits with 1 where the file system makes no holes. The password is for a\n"
+       "vault that is not mounted.\n",
+       join({password_options(), {kJson}}), cmd_compact},
       {"salvage", {}, "OLD NEW", 2, 2, "take what is intact out of a damaged vault into a new one",
        "OLD is only read. NEW opens with the same password. Needs one intact copy of OLD's header. Entries whose names are\n"
        "lost are in lost+found; damaged parts of a file read as zeros, and its attribute user.tain.damaged lists them.\n"

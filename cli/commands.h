@@ -49,6 +49,7 @@ Result<> cmd_ls(World& world, const Arguments& arguments);
 Result<> cmd_cat(World& world, const Arguments& arguments);
 Result<> cmd_check(World& world, const Arguments& arguments);
 Result<> cmd_scrub(World& world, const Arguments& arguments);
+Result<> cmd_compact(World& world, const Arguments& arguments);
 Result<> cmd_salvage(World& world, const Arguments& arguments);
 Result<> cmd_doctor(World& world, const Arguments& arguments);
 Result<> cmd_version(World& world, const Arguments& arguments);

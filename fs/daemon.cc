@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/event.h"
+#include "fs/compact_request.h"
 #include "fs/control.h"
 #include "fs/damage_report.h"
 #include "fs/idle.h"
@@ -98,6 +99,7 @@ json describe(store::Vault& vault, const Session& session, const ScrubWatch& scr
           {"entries", stats.entries},
           {"content_bytes", stats.content_bytes},
           {"store_bytes", stats.store_bytes},
+          {"disk_bytes", stats.disk_bytes},
           {"pending_bytes", stats.pending_bytes},
           {"secrets_locked", Secret::all_locked()},
           {"scrub", describe_scrub(scrub.state())}};
@@ -136,12 +138,13 @@ ControlServer::Handler control_handler(store::Vault& vault, Session& session, Sc
     if (op == "counters") return counters(session);
     if (op == "sync") return reply_for(vault.sync());
     if (op == "scrub") return scrub_request(scrub, request);
+    if (op == "compact") return answer_compact(vault, request);
     if (op == "scrub_state") return scrub_report(vault, scrub, request);
     if (op == "stop") {
       session.cut_off();
       return reply_for({});
     }
-    return reply_for(Error(Code::usage, "unknown op").hint("status, counters, sync, scrub, scrub_state, stop or wait_closed"));
+    return reply_for(Error(Code::usage, "unknown op").hint("status, counters, sync, compact, scrub, scrub_state, stop or wait_closed"));
   };
 }
 
