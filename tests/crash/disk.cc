@@ -29,6 +29,7 @@ uint64_t end_of(const Event& write) {
 }
 
 void grow(FileImage& file, const Event& write) {
+  if (write.is_hole) return;
   if (file.size() < end_of(write)) file.set_size(end_of(write));
 }
 
@@ -116,7 +117,8 @@ std::string Recording::describe(const Event& event) const {
   const std::string name = event.file < file_names.size() ? file_names[event.file] : "?";
   switch (event.kind) {
     case Event::Kind::write:
-      return "write of " + std::to_string(event.data.size()) + " at " + std::to_string(event.offset) + " to " + name;
+      return (event.is_hole ? "hole of " : "write of ") + std::to_string(event.data.size()) + " at " + std::to_string(event.offset) +
+             (event.is_hole ? " in " : " to ") + name;
     case Event::Kind::resize: return "size " + std::to_string(event.size) + " of " + name;
     case Event::Kind::names: {
       std::string out = "names";

@@ -3,7 +3,7 @@
 //
 // The model gives no more than POSIX and the kernel do. A write, a change of size and a change of names are *pending*
 // until a flush that was called after them has returned; a crash keeps any part of what is pending, in any order,
-// in units of 512 bytes. A file's flush covers its bytes and its size, not its name; a directory's flush covers the
+// in units of 512 bytes; a hole counts as a write of zeros. A file's flush covers its bytes and its size, not its name; a directory's flush covers the
 // names in it. A write through an O_DSYNC descriptor is flushed alone. Only one order is kept, because it is the page
 // cache's: a sector holds what it held after one of the writes to it, never an older write over a newer one.
 #pragma once
@@ -84,6 +84,7 @@ struct Event {
   uint64_t offset = 0;                 // write; flush of a range
   uint64_t size = 0;                   // resize: the new size; flush: length of the range, 0 = all of the file
   std::string data = {};               // write
+  bool is_hole = false;                // write: of zeros, by a hole; never makes the file longer
   std::vector<NameChange> names = {};  // names: all of it happens or none
   size_t covers = 0;                   // flush: only events before this one
   uint32_t lane = 0;                   // begun, durable: which sequence of operations (see Scene)

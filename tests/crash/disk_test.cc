@@ -113,6 +113,19 @@ TEST_F(DiskTest, FlushOfOneWriteLeavesTheOthersPending) {
   EXPECT_EQ(end().pending().size(), 1u);
 }
 
+TEST_F(DiskTest, AHoleZeroesAnySectorsAndNeverMakesTheFileLonger) {
+  add(write_event(0, std::string(1024, 'a')));
+  flush(kFile);
+  Event hole = write_event(0, std::string(4096, '\0'));
+  hole.is_hole = true;
+  add(hole);
+  auto remains = end().all(true);
+  EXPECT_EQ(content(end().crash(remains)), std::string(1024, '\0'));
+  remains[0].sectors[0] = false;
+  EXPECT_EQ(content(end().crash(remains)), std::string(512, 'a') + std::string(512, '\0'));
+  EXPECT_EQ(content(end().crash(end().all(false))), std::string(1024, 'a'));
+}
+
 TEST_F(DiskTest, RenameHappensAsAWhole) {
   add(name_event("b", kOther));
   add({.kind = Event::Kind::names, .file = kFolder, .names = {{kFolder, "b", kNoFile}, {kFolder, "a", kOther}}});
@@ -165,6 +178,9 @@ TEST(RecorderTest, ExplainsEveryByteThatIsInTheFiles) {
     ASSERT_EQ(::ftruncate(fd.get(), 108), 0);
   }
   ASSERT_TRUE(replace_file(folder + "/b", as_bytes("content")).ok());
+  UniqueFd holed(::open((folder + "/d").c_str(), O_RDWR | O_CREAT, 0600));
+  ASSERT_EQ(::pwrite(holed.get(), std::string(8192, 'd').data(), 8192, 0), 8192);
+  ASSERT_EQ(::fallocate(holed.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), 0);
   UniqueFd gone(::open((folder + "/c").c_str(), O_RDWR | O_CREAT, 0600));
   ASSERT_EQ(::unlink((folder + "/c").c_str()), 0);
   ASSERT_EQ(::write(gone.get(), "x", 1), 1);
@@ -175,7 +191,7 @@ TEST(RecorderTest, ExplainsEveryByteThatIsInTheFiles) {
   const auto files = files_of(recording);
 
   EXPECT_EQ(files, files_of(folder));
-  EXPECT_EQ(files, (std::map<std::string, std::string>{{"a", "short"}, {"b", "content"}}));
+  EXPECT_EQ(files, (std::map<std::string, std::string>{{"a", "short"}, {"b", "content"}, {"d", std::string(4096, '\0') + std::string(4096, 'd')}}));
 }
 
 TEST(RecorderTest, KnowsWhichFlushCoversWhat) {

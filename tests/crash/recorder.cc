@@ -143,6 +143,21 @@ int Recorder::truncate(int fd, int64_t size) {
   return result;
 }
 
+int Recorder::hole(int fd, int mode, int64_t offset, int64_t size) {
+  std::lock_guard lock(mutex_);
+  auto it = descriptors_.find(fd);
+  // Nothing of ours does anything else with it.
+  CHECK(it == descriptors_.end() || mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE));
+  const int result = static_cast<int>(real(SYS_fallocate, fd, mode, offset, size));
+  if (result == 0 && it != descriptors_.end())
+    add({.kind = Event::Kind::write,
+         .file = it->second.file,
+         .offset = static_cast<uint64_t>(offset),
+         .data = std::string(static_cast<size_t>(size), '\0'),
+         .is_hole = true});
+  return result;
+}
+
 int Recorder::flush(int fd, bool data_only) {
   Descriptor descriptor;
   size_t covers = 0;
@@ -270,6 +285,11 @@ extern "C" ssize_t writev(int fd, const iovec* parts, int count) {
 extern "C" int ftruncate(int fd, off_t size) noexcept {
   if (auto* recorder = current.load()) return recorder->truncate(fd, size);
   return static_cast<int>(real(SYS_ftruncate, fd, size));
+}
+
+extern "C" int fallocate(int fd, int mode, off_t offset, off_t size) {
+  if (auto* recorder = current.load()) return recorder->hole(fd, mode, offset, size);
+  return static_cast<int>(real(SYS_fallocate, fd, mode, offset, size));
 }
 
 extern "C" int fsync(int fd) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records what the store and LMDB do to the files of one vault directory: every write, change of size, name and flush.
 //
-// The functions of the C library that do so (open, write, pwrite, writev, ftruncate, fsync, fdatasync, rename, unlink,
-// mkdir) are defined in this test program and take the place of the library's, in liblmdb too. What goes through none
+// The functions of the C library that do so (open, write, pwrite, writev, ftruncate, fallocate, fsync, fdatasync, rename,
+// unlink, mkdir) are defined in this test program and take the place of the library's, in liblmdb too. What goes through none
 // of them would be missed; RecorderTest and every Scene compare the recording with the files byte by byte.
 #pragma once
 
@@ -39,6 +39,7 @@ class Recorder {
   int close(int fd);
   ssize_t write(int fd, const char* data, size_t size, int64_t offset);  // a negative offset: where the descriptor is
   int truncate(int fd, int64_t size);
+  int hole(int fd, int mode, int64_t offset, int64_t size);
   int flush(int fd, bool data_only);
   int rename(const char* from, const char* to);
   int unlink(const char* path);

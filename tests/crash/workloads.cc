@@ -6,6 +6,8 @@
 #include <random>
 #include <thread>
 
+#include "base/check.h"
+
 namespace tain::crash {
 namespace {
 
@@ -317,6 +319,38 @@ Work journal_wraps(uint64_t seed) {
   return scene.finish("journal wraps");
 }
 
+Work compaction(uint64_t seed) {
+  Random random(seed);
+  Scene scene({});
+  Lane& lane = scene.lane();
+  uint64_t made = 0, returned = 0;
+  const auto make_some = [&] {
+    for (uint64_t i = 0; i < 1 + random.below(4); ++i)
+      lane.write(lane.make_file(kRoot, "f" + std::to_string(made++)), 0,
+                 random.text(random.chance(40) ? 20'000 + random.below(200'000) : 1 + random.below(6'000)));
+  };
+  make_some();
+  scene.begin();
+
+  for (int round = 0; round < 30; ++round) {
+    make_some();
+    for (uint64_t i = random.below(3); i > 0; --i) {
+      const auto& children = lane.oracle().find(kRoot)->children;
+      if (children.empty()) break;
+      lane.remove(kRoot, std::next(children.begin(), static_cast<ptrdiff_t>(random.below(children.size())))->first);
+    }
+    if (const uint64_t file = any_number(lane, random, is_file); file != 0) {
+      lane.write(file, random.below(50'000), random.text(1 + random.below(30'000)));
+      if (random.chance(60)) lane.fsync(file);
+    }
+    if (random.chance(40)) lane.sync();
+    // One that begins commits; one that goes on finds what came free meanwhile.
+    if (random.chance(60)) returned += need(scene.vault().compact(random.chance(50) ? 0 : 2)).returned_bytes;
+  }
+  CHECK(returned > 0);
+  return scene.finish("compaction");
+}
+
 const std::vector<NamedWorkload>& all_workloads() {
   static const std::vector<NamedWorkload> all = {
       {"editor saves", editor_saves, 120, 1'300},
@@ -327,6 +361,7 @@ const std::vector<NamedWorkload>& all_workloads() {
       {"overwrite in place", overwrite_in_place, 90, 1'100},
       {"mixed, with committer", mixed_with_committer, 120, 1'500},
       {"journal wraps", journal_wraps, 40, 500},
+      {"compaction", compaction, 100, 1'000},
       {"creation", creation, 40, 150},
       {"password changes", password_changes, 30, 60},
   };

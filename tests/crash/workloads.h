@@ -34,6 +34,8 @@ Work mixed_with_committer(uint64_t seed);
 Work frames_during_commits(uint64_t seed);
 /// Frames until the journal is full and starts again, twice.
 Work journal_wraps(uint64_t seed);
+/// Files come and go, and what they leave free is made holes of, again and again, between frames and commits.
+Work compaction(uint64_t seed);
 /// Making a vault. Until create() has returned there may be none.
 Work creation(uint64_t seed);
 /// Some changes of the password: the last one that was acknowledged counts, and no older one.
