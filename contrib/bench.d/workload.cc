@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inner loops of contrib/bench, which times folders on different file systems with them.
 //
-// Usage: workload NAME DIR [COUNT]. Prints `metric value` lines; values are per second. Compiled by contrib/bench, so
+// Usage: workload NAME DIR COUNT [TOTAL]. TOTAL: how many entries `create` has made in DIR, to choose from. Prints `metric value` lines; values are per second. Compiled by contrib/bench, so
 // that no interpreter stands between the clock and the system calls.
 #include <dirent.h>
 #include <fcntl.h>
@@ -93,22 +93,49 @@ void create(const std::string& dir, int count) {
   report("create", count / (now() - start));
 }
 
+/// As ls -l: names by readdir, then a stat for each. How many files there were.
+int list_folder(const std::string& path) {
+  int seen = 0;
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  need(fd >= 0, path);
+  DIR* const stream = ::fdopendir(fd);
+  while (const dirent* const e = ::readdir(stream)) {
+    struct stat st {};
+    need(::fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0, e->d_name);
+    if (S_ISREG(st.st_mode)) ++seen;
+  }
+  ::closedir(stream);
+  return seen;
+}
+
+/// The attributes of entries anywhere in DIR, by name.
+void look_up(const std::string& dir, int count, int total) {
+  Sequence sequence;
+  const double start = now();
+  for (int i = 0; i < count; ++i) {
+    const auto which = static_cast<int>(sequence.next() % static_cast<uint64_t>(total));
+    struct stat st {};
+    need(::stat(entry(dir, which).c_str(), &st) == 0, "stat");
+  }
+  report("lookup", count / (now() - start));
+}
+
+/// Folders anywhere in DIR, until `count` entries have been listed with their attributes.
+void list_some(const std::string& dir, int count, int total) {
+  Sequence sequence;
+  const double start = now();
+  int seen = 0;
+  while (seen < count) {
+    const auto which = static_cast<int>(sequence.next() % static_cast<uint64_t>(total));
+    seen += list_folder(folder(dir, which));
+  }
+  report("list", seen / (now() - start));
+}
+
 void list_and_stat(const std::string& dir, int count) {
   const double start = now();
-  // ls -l of every folder: names by readdir, then a stat for each.
   int seen = 0;
-  for (int i = 0; i < count; i += kPerFolder) {
-    const std::string path = folder(dir, i);
-    const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    need(fd >= 0, path);
-    DIR* const stream = ::fdopendir(fd);
-    while (const dirent* const e = ::readdir(stream)) {
-      struct stat st {};
-      need(::fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0, e->d_name);
-      if (S_ISREG(st.st_mode)) ++seen;
-    }
-    ::closedir(stream);
-  }
+  for (int i = 0; i < count; i += kPerFolder) seen += list_folder(folder(dir, i));
   need(seen == count, "all entries listed");
   report("stat", count / (now() - start));
 }
@@ -218,6 +245,7 @@ void write_randomly(const std::string& dir, int count) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const int total = argc == 5 ? std::atoi(argv[4]) : 0;
   const std::map<std::string, std::function<void(const std::string&, int)>> loops{
       {"create", create},
       {"stat", list_and_stat},
@@ -228,10 +256,12 @@ int main(int argc, char** argv) {
       {"seqread", read_sequentially},
       {"randread", read_randomly},
       {"randwrite", write_randomly},
+      {"lookup", [total](const std::string& dir, int count) { look_up(dir, count, total); }},
+      {"list", [total](const std::string& dir, int count) { list_some(dir, count, total); }},
   };
-  const auto loop = argc == 4 ? loops.find(argv[1]) : loops.end();
-  if (loop == loops.end()) {
-    std::fprintf(stderr, "usage: workload NAME DIR COUNT\n");
+  const auto loop = argc == 4 || argc == 5 ? loops.find(argv[1]) : loops.end();
+  if (loop == loops.end() || ((loop->first == "lookup" || loop->first == "list") && total < 1)) {
+    std::fprintf(stderr, "usage: workload NAME DIR COUNT [TOTAL]\n");
     return 2;
   }
   loop->second(argv[2], std::atoi(argv[3]));
