@@ -16,8 +16,8 @@ def status(pid, field):
 
 
 def count(what, pid):
-    if what == "peak":
-        return status(pid, "VmHWM")
+    if what in ("peak", "resident"):
+        return status(pid, {"peak": "VmHWM", "resident": "VmRSS"}[what])
     if what == "descriptors":
         try:
             return len(os.listdir(f"/proc/{pid}/fd"))

@@ -30,6 +30,7 @@ at_most "kB resident at most, after making $ENTRIES entries" "$(of peak)" 204800
 remount
 # What mounting touches: pages of the database among them. A tree that has more entries is a level or two higher.
 at_most "page faults of a mount beyond those of an empty vault" $(($(of faults) - faults_empty)) 400
+at_most "kB resident when it is not used" "$(of resident)" 40960
 measure list "$MNT" "$ENTRIES"
 at_most "kB resident at most, after listing all with their attributes" "$(of peak)" 204800
 grep -rq "no such line" "$MNT" && fail "found what is not there"
