@@ -15,6 +15,7 @@ namespace tain::store {
 namespace {
 
 constexpr std::string_view kMagic = "TAINJNL1";
+constexpr size_t kTagSize = 16;  // of a seal, at its end
 constexpr size_t kSealedMax = kJournalPayloadMax * 2;  // what a reader accepts
 static_assert(kSealedMax + kFrameHeaderSize + kChecksumSize < kJournalSize);
 
@@ -53,8 +54,14 @@ std::optional<Frame> parse_frame(ByteView file, uint64_t offset) {
   return frame;
 }
 
-Id32 chain_value(const Frame& frame) {
-  return hash256({frame.header.data(), frame.header.size() + frame.sealed.size()});
+/// Of a frame that was sealed or opened here, never of one that was only parsed: the bytes between the seal's beginning
+/// and its tag are not hashed, it is the tag that proves them.
+Id32 chain_value(ByteView header, ByteView sealed) {
+  std::array<uint8_t, kFrameHeaderSize + kSealOverhead> ends{};
+  auto at = std::copy(header.begin(), header.end(), ends.begin());
+  at = std::copy_n(sealed.begin(), kSealOverhead - kTagSize, at);
+  std::copy(sealed.end() - kTagSize, sealed.end(), at);
+  return hash256(ends);
 }
 
 }  // namespace
@@ -98,7 +105,7 @@ Result<Journal::ReplayReport> Journal::replay(const JournalPosition& position,
         break;
       }
       TRY(apply(*payload));
-      position_ = {.sequence = frame->sequence, .chain = chain_value(*frame)};
+      position_ = {.sequence = frame->sequence, .chain = chain_value(frame->header, frame->sealed)};
       ++report.frames;
     }
     offset += frame->size;
@@ -135,7 +142,7 @@ Result<> Journal::append(ByteView payload) {
   w.u64(position_.sequence + 1).raw(position_.chain);
   const Bytes sealed = cipher_.seal_frame(ByteView(frame).first(kFrameHeaderSize), payload);
   w.raw(sealed);
-  const Id32 chain = hash256(frame);
+  const Id32 chain = chain_value(ByteView(frame).first(kFrameHeaderSize), sealed);
   w.raw(xxh3_128(frame));
   frame.resize(frame_size(sealed_size));
 

@@ -151,8 +151,8 @@ TEST_F(FormatTest, PageShowsTheseExamplesAndNoOthers) {
   std::vector<std::string> names;
   for (const auto& [name, bytes] : *page_) names.push_back(name);
   EXPECT_EQ(names, (std::vector<std::string>{"block value, suite 1", "block value, suite 2", "directory entry body",
-                                             "directory entry key", "header", "inode body", "journal frame",
-                                             "journal payload", "map node", "record value", "set summand",
+                                             "directory entry key", "header", "inode body", "journal chain value",
+                                             "journal frame", "journal payload", "map node", "record value", "set summand",
                                              "state body", "xattrs body"}));
 }
 
@@ -267,6 +267,7 @@ TEST_F(FormatTest, JournalFrame) {
   ASSERT_TRUE(journal->append(payload).ok());
 
   expect_example("journal frame", read_file(path, kJournalSize).value());
+  expect_example("journal chain value", journal->position().chain);
 }
 
 }  // namespace

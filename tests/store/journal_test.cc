@@ -141,6 +141,44 @@ TEST_F(JournalTest, FramesOfAnotherVaultDoNotOpen) {
   EXPECT_TRUE(report.damaged) << "a good checksum over a seal that does not open is no torn write";
 }
 
+TEST_F(JournalTest, FrameWithOtherBytesUnderTheSameTagEndsTheChain) {
+  append("first");
+  append("second");
+  Bytes bytes = file();
+  // All that the chain value is made of stays, and the checksum, which needs no key, is made to fit.
+  const size_t checked = kFrameHeaderSize + std::string_view("first").size() + kSealOverhead;
+  bytes[checked - 17] ^= 1;  // the last byte before the tag
+  const auto checksum = xxh3_128(ByteView(bytes).first(checked));
+  std::copy(checksum.begin(), checksum.end(), bytes.begin() + static_cast<ptrdiff_t>(checked));
+  set_file(bytes);
+
+  const auto report = open();
+
+  EXPECT_TRUE(replayed_.empty()) << "neither it nor what is chained to it";
+  EXPECT_TRUE(report.damaged);
+}
+
+TEST_F(JournalTest, ChainTellsFramesOfOnePayloadApart) {
+  const JournalPosition before = journal_->position();
+  append("same");
+  const Bytes first = file();
+  const JournalPosition after_first = journal_->position();
+  EXPECT_FALSE(open(before).damaged);
+
+  journal_ = Journal::open(path(), cipher_).value();  // the same place and number, written once more
+  set_file(Bytes(16 * kJournalAlignment));
+  open(before);
+  append("same");
+
+  EXPECT_NE(journal_->position().chain, after_first.chain);
+  append("next");
+  Bytes mixed = file();
+  std::copy_n(first.begin(), kJournalAlignment, mixed.begin());
+  set_file(mixed);
+  open(before);
+  EXPECT_EQ(replayed_, Payloads{"same"}) << "the next frame belongs to the other one";
+}
+
 TEST_F(JournalTest, FrameTornAtAnySectorIsNotApplied) {
   append("first");
   const Bytes before = file();
