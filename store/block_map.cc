@@ -76,7 +76,8 @@ class Change {
       const uint64_t start = base + slot * span;
       auto it = list.find(slot);
       if (level == 0) {
-        if (it != list.end()) replace_block(it->second, first->second.has_value() ? &*first->second : nullptr);
+        if (it != list.end())
+          TRY(replace_block(it->second, first->second.has_value() ? &*first->second : nullptr, first->first));
         if (first->second.has_value()) {
           content_.allocated += stored_bytes(*first->second);
           list.insert_or_assign(slot, *first->second);
@@ -106,8 +107,7 @@ class Change {
   /// Releases the block or the whole subtree behind `ref`.
   Result<> drop(const BlockRef& ref, uint8_t level, uint64_t start) {
     if (level == 0) {
-      replace_block(ref, nullptr);
-      return {};
+      return replace_block(ref, nullptr, start);
     }
     auto node = writer_.read_node(place_of(content_, ref, level, start), ref);
     if (node.ok()) {
@@ -118,26 +118,26 @@ class Change {
     }
     // Of a damaged node only itself is known: what hangs below it stays in the database, unreachable,
     // which costs space and keeps the deletion of one damaged file from stopping every commit.
-    writer_.release(ref);
-    return {};
+    return writer_.release(ref, level, start);
   }
 
   /// Releases the block and the patches of `old` that `next`, if there is one, no longer has.
-  void replace_block(const BlockRef& old, const BlockRef* next) {
+  Result<> replace_block(const BlockRef& old, const BlockRef* next, uint64_t index) {
     content_.allocated -= stored_bytes(old);
-    if (next == nullptr || next->id != old.id) writer_.release(old);
+    if (next == nullptr || next->id != old.id) TRY(writer_.release(old, 0, index));
     for (const Patch& patch : old.patches) {
       const auto same = [&](const Patch& other) { return other.id == patch.id; };
       if (next == nullptr || std::none_of(next->patches.begin(), next->patches.end(), same))
-        writer_.release(stored_ref(patch));
+        TRY(writer_.release(stored_ref(patch), 0, index));
     }
+    return {};
   }
 
   /// Puts the changed `child` in the place of the node behind `it`; returns the next iterator.
   Result<RefList::iterator> replace(RefList& list, RefList::iterator it, uint8_t level, uint64_t start,
                                     const RefList& before, const RefList& child) {
     if (child == before) return ++it;
-    writer_.release(it->second);
+    TRY(writer_.release(it->second, level, start));
     if (child.empty()) return list.erase(it);
     it->second = TRY(writer_.write_node(level, start, child));
     return ++it;
@@ -178,6 +178,84 @@ Result<std::optional<BlockRef>> find_block(const ContentRecord& content, uint64_
     node = TRY(reader.read_node(place_of(content, ref, level, start), ref));
     list = node.get();
   }
+}
+
+Result<bool> has_block(const ContentRecord& content, uint8_t level, uint64_t index, const BlockId& id,
+                       NodeReader& reader) {
+  if (level > content.height || index >= root_span(content.height)) return false;
+  const RefList* list = &content.root;
+  std::shared_ptr<const RefList> node;
+  for (uint8_t here = content.height;; --here) {
+    const uint64_t fanout = here == content.height ? kRootFanout : kMapFanout;
+    // Of a map of height h the root lists what stands at level h, too.
+    auto it = list->find(static_cast<uint8_t>((index >> (kFanoutShift * here)) & (fanout - 1)));
+    if (it == list->end()) return false;
+    const BlockRef ref = it->second;  // `node` may hold `it`
+    if (here == level) {
+      const auto same = [&](const Patch& patch) { return patch.id == id; };
+      return ref.id == id || std::any_of(ref.patches.begin(), ref.patches.end(), same);
+    }
+    const uint64_t start = index & ~(slot_span(here) - 1);
+    node = TRY(reader.read_node(place_of(content, ref, here, start), ref));
+    list = node.get();
+  }
+}
+
+namespace {
+
+class UnsharedWalk {
+ public:
+  UnsharedWalk(const ContentRecord& content, std::span<const ContentRecord* const> others, NodeReader& reader,
+               const std::function<void(const BlockRef&)>& take)
+      : content_(content), others_(others), reader_(reader), take_(take) {}
+
+  Result<> list(const RefList& refs, uint8_t level, uint64_t base) {
+    for (const auto& [slot, ref] : refs) {
+      const uint64_t start = base + slot * slot_span(level);
+      if (level == 0) {
+        for (const Patch& patch : ref.patches) TRY(one(stored_ref(patch), 0, start));
+        BlockRef base_block = ref;
+        base_block.patches.clear();
+        TRY(one(base_block, 0, start));
+        continue;
+      }
+      if (TRY(is_shared(ref.id, level, start))) continue;
+      auto node = reader_.read_node(place_of(content_, ref, level, start), ref);
+      // As in Change::drop: what hangs below a damaged node stays.
+      if (node.ok())
+        TRY(list(**node, static_cast<uint8_t>(level - 1), start));
+      else if (!node.is(Code::corrupt) && !node.is(Code::not_found))
+        return std::move(node).error();
+      take_(ref);
+    }
+    return {};
+  }
+
+ private:
+  Result<> one(const BlockRef& ref, uint8_t level, uint64_t start) {
+    if (!TRY(is_shared(ref.id, level, start))) take_(ref);
+    return {};
+  }
+  Result<bool> is_shared(const BlockId& id, uint8_t level, uint64_t start) {
+    for (const ContentRecord* other : others_) {
+      auto has = has_block(*other, level, start, id, reader_);
+      // Where another map is damaged nobody knows what it has: nothing is freed.
+      if (has.is(Code::corrupt) || has.is(Code::not_found)) return true;
+      if (TRY(std::move(has))) return true;
+    }
+    return false;
+  }
+  const ContentRecord& content_;
+  std::span<const ContentRecord* const> others_;
+  NodeReader& reader_;
+  const std::function<void(const BlockRef&)>& take_;
+};
+
+}  // namespace
+
+Result<> for_each_unshared(const ContentRecord& content, std::span<const ContentRecord* const> others,
+                           NodeReader& reader, const std::function<void(const BlockRef&)>& take) {
+  return UnsharedWalk(content, others, reader, take).list(content.root, content.height, 0);
 }
 
 Result<uint64_t> next_block(const ContentRecord& content, uint64_t index, NodeReader& reader) {

@@ -7,9 +7,11 @@
 // can be put back. Pure algorithm: nodes come and go through the two interfaces.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "base/result.h"
 #include "store/cipher.h"
@@ -37,12 +39,19 @@ class MapWriter : public NodeReader {
  public:
   /// Stores a node for `level` ≥ 1 and first block `index`.
   virtual Result<BlockRef> write_node(uint8_t level, uint64_t index, const RefList& node) = 0;
-  /// The block or node is no longer part of this map.
-  virtual void release(const BlockRef& ref) = 0;
+  /// The block or node that stood at `level` and `index` is no longer part of this map.
+  virtual Result<> release(const BlockRef& ref, uint8_t level, uint64_t index) = 0;
 };
 
 /// The committed block at `index`; nothing for a hole.
 Result<std::optional<BlockRef>> find_block(const ContentRecord& content, uint64_t index, NodeReader& reader);
+/// Whether the map has that very block, patch or node at `level` (0: block) and `index` (the first block under it).
+Result<bool> has_block(const ContentRecord& content, uint8_t level, uint64_t index, const BlockId& id,
+                       NodeReader& reader);
+/// Calls `take` for every block, patch and node of `content` that none of `others` has. They are maps of the same file
+/// at other times: where one has a node, it has all below it, too.
+Result<> for_each_unshared(const ContentRecord& content, std::span<const ContentRecord* const> others,
+                           NodeReader& reader, const std::function<void(const BlockRef&)>& take);
 /// Index of the first committed block at or after `index`; kNoBlock when there is none.
 Result<uint64_t> next_block(const ContentRecord& content, uint64_t index, NodeReader& reader);
 

@@ -24,6 +24,8 @@ std::optional<Table> table_of(Kind kind) {
     case Kind::xattrs: return Table::xattrs;
     case Kind::state: return Table::state;
     case Kind::orphan: return Table::orphans;
+    case Kind::version: return Table::versions;
+    case Kind::past_name: return Table::past_names;
     case Kind::map_node:
     case Kind::data_block: break;
   }

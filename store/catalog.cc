@@ -27,6 +27,8 @@ const char* record_name(Table table) {
     case Table::dirents: return "name";
     case Table::xattrs: return "extended attributes";
     case Table::orphans: return "orphan";
+    case Table::versions: return "version";
+    case Table::past_names: return "past name";
     case Table::blocks: return "block";
     case Table::state: return "state";
   }
@@ -94,6 +96,7 @@ void Catalog::take_inode(const StoredValue& value, const Bytes& body) {
   out.children = inode->children;
   out.size = inode->content.size;
   out.parent = inode->parent;
+  out.past = inode->past;
   out.hlc = std::max(inode->attribute_stamp.hlc, inode->content_stamp.hlc);
   out.extent = value.extent;
   out.stale = value.stale;
@@ -134,6 +137,14 @@ void Catalog::read_table(Table table, const Progress& progress) {
       case Table::orphans:
         if (open(table, value, Kind::orphan, kOrphanSchema)) orphans.insert(value.key.first);
         break;
+      case Table::versions: versions_[value.key.first].push_back(&value); break;
+      case Table::past_names:
+        if (auto record = open(table, value, Kind::past_name, kPastNameSchema)) {
+          auto name = decode_past_name(record->body);
+          if (!name.ok() || raw(name->dirent.directory) != value.key.first || name->ended_hlc != value.key.second)
+            complain(Part::record, value.key.first, "a past name in this directory has an impossible structure");
+        }
+        break;
       case Table::blocks:
       case Table::state: break;
     }
@@ -141,7 +152,8 @@ void Catalog::read_table(Table table, const Progress& progress) {
 }
 
 void Catalog::read(const Progress& progress) {
-  for (Table table : {Table::inodes, Table::dirents, Table::xattrs, Table::orphans}) read_table(table, progress);
+  for (Table table : {Table::inodes, Table::dirents, Table::xattrs, Table::orphans, Table::versions, Table::past_names})
+    read_table(table, progress);
   for (auto& [ino, inode] : inodes) {
     inode.has_xattrs = with_xattrs.contains(ino);
     inode.is_orphan = orphans.contains(ino);
@@ -248,6 +260,36 @@ Result<Xattrs> Catalog::load_xattrs(uint64_t ino) const {
   return std::move(decoded.xattrs);
 }
 
+/// After the file itself, which has what they share.
+void Catalog::check_versions(uint64_t ino, const Inode* present) {
+  const auto versions = versions_.find(ino);
+  if (versions == versions_.end()) return;
+  for (const StoredValue* value : versions->second) {
+    auto record = open(Table::versions, *value, Kind::version, kVersionSchema);
+    if (!record.has_value()) {
+      // Nobody knows which blocks it has.
+      if (auto entry = inodes.find(ino); entry != inodes.end()) entry->second.damaged_content = true;
+      continue;
+    }
+    auto version = decode_version(record->body);
+    if (!version.ok() || raw(version->inode.ino) != ino || version->ended_hlc != ~value->key.second ||
+        (present != nullptr && version->inode.content.id != present->content.id)) {
+      complain(Part::record, ino, "a version of it has an impossible structure");
+      continue;
+    }
+    FileReport report = check_version(finder_, version->inode);
+    for (Finding& found : report.findings) {
+      found.ino = Ino{ino};
+      found.what = "the version that ended at " + std::to_string(version->ended.seconds) + ": " + found.what;
+      findings.push_back(std::move(found));
+    }
+    if (auto entry = inodes.find(ino); entry != inodes.end())
+      entry->second.damaged_content |= !report.damaged.empty() || report.map_damaged || report.unreadable_here;
+    for (const BlockId& id : report.bad_checksums)
+      bad_checksums.emplace_back(Table::blocks, RecordKey{id.writer, id.number});
+  }
+}
+
 void Catalog::check_files(const Progress& progress) {
   uint64_t total = 0, done = 0;
   bool some_unreadable = false;  // by this processor
@@ -271,11 +313,12 @@ void Catalog::check_files(const Progress& progress) {
       entry.wrong_allocated = true;
       complain(Part::count, ino, "allocated bytes are wrong", true);
     }
+    check_versions(ino, &*inode);
     done += entry.size;
     if (progress) progress(done, total);
   }
   // The owners may be what is lost, or what cannot be read here.
-  if (damaged_tables_.contains(Table::inodes) || !survey_.lost.empty() || some_unreadable) return;
+  if (damaged_tables_.contains(Table::inodes) || damaged_tables_.contains(Table::versions) || !survey_.lost.empty() || some_unreadable) return;
   const bool maps_intact =
       std::none_of(inodes.begin(), inodes.end(), [](const auto& entry) { return entry.second.damaged_content; });
   for (const BlockId& id : finder_.unused())
@@ -288,13 +331,20 @@ void Catalog::check_inodes() {
     if (flagged != inode.has_xattrs)
       complain(Part::record, ino, flagged ? "its extended attributes are missing" : "attribute flag is wrong",
                !flagged);
-    if ((inode.nlink == 0) != inode.is_orphan) complain(Part::count, ino, "orphan table is wrong", true);
+    if (inode.past.retired != 0 && (inode.nlink != 0 || inode.names != 0))
+      complain(Part::count, ino, "it has left the present, and has a name");
+    if (raw(inode.past.previous) != 0 && !inodes.contains(raw(inode.past.previous)) && survey_.lost.empty() &&
+        !damaged_tables_.contains(Table::inodes))
+      complain(Part::record, ino, "the inode before it in its history is missing");
+    if ((inode.nlink == 0 && inode.past.retired == 0) != inode.is_orphan) complain(Part::count, ino, "orphan table is wrong", true);
     if (survey_.state && ino >= survey_.state->next_ino)
       complain(Part::count, ino, "its number is still to be given away", true);
   }
   for (const auto* table : {&orphans, &with_xattrs})
     for (uint64_t ino : *table)
       if (!inodes.contains(ino)) complain(Part::record, ino, "a record without an inode", survey_.lost.empty());
+  for (const auto& [ino, values] : versions_)
+    if (!inodes.contains(ino)) complain(Part::record, ino, "a version without an inode");
 }
 
 void Catalog::check_names() {
@@ -377,9 +427,16 @@ void Catalog::check(const Progress& progress) {
   for (Table table : kTables)
     if (table != Table::state) check_digest(table);
   if (survey_.state.has_value()) {
-    uint64_t bytes = 0;
-    for (const auto& [ino, inode] : inodes) bytes += inode.size;
-    if (bytes != survey_.state->content_bytes && survey_.lost.empty() && !damaged_tables_.contains(Table::inodes))
+    uint64_t bytes = 0, retired = 0, retired_bytes = 0;
+    for (const auto& [ino, inode] : inodes) {
+      const bool is_retired = inode.past.retired != 0;
+      (is_retired ? retired_bytes : bytes) += inode.size;
+      retired += is_retired ? 1 : 0;
+    }
+    const State& state = *survey_.state;
+    const bool is_right = bytes == state.content_bytes && retired == state.retired_inodes &&
+                          retired_bytes == state.retired_content_bytes;
+    if (!is_right && survey_.lost.empty() && !damaged_tables_.contains(Table::inodes))
       complain(Part::count, 0, "the state record's content bytes are wrong", true);
   }
   for (Finding& found : findings)

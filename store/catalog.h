@@ -23,6 +23,7 @@ struct CatalogInode {
   uint64_t children = 0;
   uint64_t size = 0;  // bytes
   Ino parent{};
+  Past past;
   uint64_t hlc = 0;  // of its newest change
   Extent extent;     // of its record
   bool stale = false;
@@ -93,6 +94,7 @@ class Catalog {
   void take_inode(const StoredValue& value, const Bytes& body);
   void take_name(const StoredValue& value, const Bytes& body);
   void check_files(const Progress& progress);
+  void check_versions(uint64_t ino, const Inode* present);
   void check_inodes();
   void check_names();
   void check_digest(Table table);
@@ -101,6 +103,7 @@ class Catalog {
   const Survey& survey_;
   const Cipher& cipher_;
   BlockFinder finder_;
+  std::map<uint64_t, std::vector<const StoredValue*>> versions_;  // by inode, newest first
   std::set<Table> damaged_tables_;
 };
 

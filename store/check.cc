@@ -61,7 +61,8 @@ Result<CheckReport> check_locked(const LockedVault& vault, const Survey& survey,
   report.findings.insert(report.findings.end(), catalog.findings.begin(), catalog.findings.end());
   report.entries = catalog.inodes.size();
   report.blocks = survey.values(Table::blocks).size();
-  for (const auto& [ino, inode] : catalog.inodes) report.content_bytes += inode.size;
+  for (const auto& [ino, inode] : catalog.inodes)
+    if (inode.past.retired == 0) report.content_bytes += inode.size;
   return report;
 }
 

@@ -132,6 +132,8 @@ std::string_view table_name(Table table) {
     case Table::xattrs: return "extended attribute";
     case Table::blocks: return "block";
     case Table::orphans: return "orphan";
+    case Table::versions: return "version";
+    case Table::past_names: return "past name";
   }
   return "unknown";
 }

@@ -90,6 +90,9 @@ RefList get_refs(Reader& r, uint32_t fanout) {
   return refs;
 }
 
+constexpr uint32_t kInodeFlags =
+    kInodeHasXattrs | kInodeHasPast | kInodeHasVersions | kInodeSucceeded | kInodeUnversioned;
+
 bool valid_name(ByteView name) {
   if (name.empty() || name.size() > kNameMax || as_text(name) == "." || as_text(name) == "..") return false;
   for (uint8_t c : name)
@@ -111,12 +114,14 @@ Bytes encode_inode(const Inode& inode) {
   put_time(w, inode.mtime);
   put_time(w, inode.ctime);
   put_time(w, inode.btime);
+  CHECK(((inode.flags & kInodeHasPast) != 0) == (inode.past != Past{}));
   w.u32(inode.flags).u64(inode.children).u64(raw(inode.parent)).i64(inode.time_lock);
   put_stamp(w, inode.attribute_stamp);
   put_stamp(w, inode.content_stamp);
   w.u8(static_cast<uint8_t>(inode.parents.size()));
   for (const Dot& dot : inode.parents) put_dot(w, dot);
   w.string16(as_bytes(inode.symlink));
+  if ((inode.flags & kInodeHasPast) != 0) w.u64(raw(inode.past.previous)).u64(inode.past.since).u64(inode.past.retired);
   const ContentRecord& content = inode.content;
   w.raw(content.id.bytes).u64(content.size).u64(content.allocated).u8(kBlockShift).u8(content.height);
   put_refs(w, content.root);
@@ -147,6 +152,12 @@ Result<Inode> decode_inode(ByteView body) {
   if (parents > kParentsMax) r.fail();
   for (size_t i = 0; i < parents && !r.failed(); ++i) inode.parents.push_back(get_dot(r));
   inode.symlink = std::string(as_text(r.string16()));
+  if ((inode.flags & kInodeHasPast) != 0) {
+    inode.past.previous = Ino{r.u64()};
+    inode.past.since = r.u64();
+    inode.past.retired = r.u64();
+    if (inode.past == Past{} || inode.past.previous == inode.ino) r.fail();
+  }
   inode.content.id.bytes = r.array<16>();
   inode.content.size = r.u64();
   inode.content.allocated = r.u64();
@@ -155,7 +166,7 @@ Result<Inode> decode_inode(ByteView body) {
   inode.content.root = get_refs(r, kRootFanout);
   if (!r.done() || shift != kBlockShift || inode.content.height > kMapHeightMax ||
       inode.content.size > kFileSizeMax || inode.symlink.size() > kSymlinkMax || raw(inode.ino) == 0 ||
-      (inode.flags & ~(kInodeHasXattrs | (inode.ino == kRootIno ? kRootKnowsAcls : 0))) != 0)
+      (inode.flags & ~(kInodeFlags | (inode.ino == kRootIno ? kRootKnowsAcls : 0))) != 0)
     return bad("inode");
   return inode;
 }
@@ -216,6 +227,52 @@ Result<InodeXattrs> decode_xattrs(ByteView body) {
   return out;
 }
 
+Bytes encode_version(const Version& version) {
+  Bytes out;
+  Writer w(out);
+  w.u64(version.ended_hlc);
+  put_time(w, version.ended);
+  w.u8(version.xattrs.has_value() ? 1 : 0).string32(encode_inode(version.inode));
+  if (version.xattrs.has_value()) w.string32(encode_xattrs(version.inode.ino, *version.xattrs));
+  return out;
+}
+
+Result<Version> decode_version(ByteView body) {
+  Reader r(body);
+  Version out;
+  out.ended_hlc = r.u64();
+  out.ended = get_time(r);
+  const uint8_t has_xattrs = r.u8();
+  const ByteView inode = r.string32();
+  const ByteView xattrs = has_xattrs != 0 ? r.string32() : ByteView();
+  if (!r.done() || has_xattrs > 1) return bad("version");
+  out.inode = TRY(decode_inode(inode));
+  if (has_xattrs != 0) {
+    InodeXattrs decoded = TRY(decode_xattrs(xattrs));
+    if (decoded.ino != out.inode.ino) return bad("version");
+    out.xattrs = std::move(decoded.xattrs);
+  }
+  return out;
+}
+
+Bytes encode_past_name(const PastName& name) {
+  Bytes out;
+  Writer w(out);
+  w.u64(name.ended_hlc).u8(static_cast<uint8_t>(name.why)).raw(encode_dirent(name.dirent));
+  return out;
+}
+
+Result<PastName> decode_past_name(ByteView body) {
+  Reader r(body);
+  PastName out;
+  out.ended_hlc = r.u64();
+  const uint8_t why = r.u8();
+  if (r.failed() || why > static_cast<uint8_t>(NameEnd::removed)) return bad("past name");
+  out.why = static_cast<NameEnd>(why);
+  out.dirent = TRY(decode_dirent(body.subspan(9)));
+  return out;
+}
+
 Bytes encode_refs(const RefList& refs) {
   Bytes out;
   out.reserve(1 + refs.size() * 62);
@@ -235,9 +292,9 @@ Bytes encode_state(const State& state) {
   Bytes out;
   Writer w(out);
   w.u64(state.next_ino).u64(state.commit_number).raw(state.commit_id).u64(state.journal_sequence);
-  w.raw(state.journal_chain).u64(state.hlc).raw(state.device).u8(5);
-  for (uint8_t table = 2; table <= 6; ++table) w.u8(table).u64(state.sets[table].count).raw(state.sets[table].sum);
-  w.u64(state.content_bytes);
+  w.raw(state.journal_chain).u64(state.hlc).raw(state.device).u8(kTableCount - 1);
+  for (uint8_t table = 2; table <= kTableCount; ++table) w.u8(table).u64(state.sets[table].count).raw(state.sets[table].sum);
+  w.u64(state.content_bytes).u64(state.retired_inodes).u64(state.retired_content_bytes);
   return out;
 }
 
@@ -251,13 +308,15 @@ Result<State> decode_state(ByteView body) {
   state.journal_chain = r.array<32>();
   state.hlc = r.u64();
   state.device = r.array<16>();
-  if (r.u8() != 5) r.fail();
-  for (uint8_t table = 2; table <= 6; ++table) {
+  if (r.u8() != kTableCount - 1) r.fail();
+  for (uint8_t table = 2; table <= kTableCount; ++table) {
     if (r.u8() != table) r.fail();
     state.sets[table].count = r.u64();
     state.sets[table].sum = r.array<32>();
   }
   state.content_bytes = r.u64();
+  state.retired_inodes = r.u64();
+  state.retired_content_bytes = r.u64();
   if (!r.done() || state.next_ino <= raw(kRootIno)) return bad("state");
   return state;
 }
@@ -272,6 +331,20 @@ std::array<uint8_t, 16> dirent_key(Ino directory, Cookie cookie) {
   std::array<uint8_t, 16> key;
   store_be64(key.data(), raw(directory));
   store_be64(key.data() + 8, raw(cookie));
+  return key;
+}
+
+std::array<uint8_t, 16> version_key(Ino ino, uint64_t ended_hlc) {
+  std::array<uint8_t, 16> key;
+  store_be64(key.data(), raw(ino));
+  store_be64(key.data() + 8, ~ended_hlc);
+  return key;
+}
+
+std::array<uint8_t, 16> past_name_key(Ino directory, uint64_t ended_hlc) {
+  std::array<uint8_t, 16> key;
+  store_be64(key.data(), raw(directory));
+  store_be64(key.data() + 8, ended_hlc);
   return key;
 }
 

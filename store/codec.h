@@ -17,6 +17,8 @@ inline constexpr uint16_t kXattrsSchema = 1;
 inline constexpr uint16_t kStateSchema = 1;
 inline constexpr uint16_t kOrphanSchema = 1;
 inline constexpr uint16_t kBlockSchema = 1;
+inline constexpr uint16_t kVersionSchema = 1;
+inline constexpr uint16_t kPastNameSchema = 1;
 
 /// Count and keyed digest of one table's values.
 struct SetDigest {
@@ -34,8 +36,10 @@ struct State {
   Id32 journal_chain{};
   uint64_t hlc = 0;
   Id16 device{};
-  std::array<SetDigest, 7> sets{};  // by table number; entries 0 and 1 (state) are not used
-  uint64_t content_bytes = 0;
+  std::array<SetDigest, kTableCount + 1> sets{};  // by table number; entries 0 and 1 (state) are not used
+  uint64_t content_bytes = 0;          // of what is present
+  uint64_t retired_inodes = 0;         // those that are not, but stay (ADR 13)
+  uint64_t retired_content_bytes = 0;  // and theirs
   bool operator==(const State&) const = default;
 };
 
@@ -45,6 +49,8 @@ Bytes encode_xattrs(Ino ino, const Xattrs& xattrs);
 /// How long that is.
 size_t xattrs_body_size(const Xattrs& xattrs);
 Bytes encode_refs(const RefList& refs);
+Bytes encode_version(const Version& version);
+Bytes encode_past_name(const PastName& name);
 Bytes encode_state(const State& state);
 
 /// Errors of all: corrupt.
@@ -55,6 +61,8 @@ struct InodeXattrs {
   Xattrs xattrs;
 };
 Result<InodeXattrs> decode_xattrs(ByteView body);
+Result<Version> decode_version(ByteView body);
+Result<PastName> decode_past_name(ByteView body);
 /// `fanout` is the largest number of slots.
 Result<RefList> decode_refs(ByteView body, uint32_t fanout);
 Result<State> decode_state(ByteView body);
@@ -63,6 +71,9 @@ Result<State> decode_state(ByteView body);
 std::array<uint8_t, 8> ino_key(Ino ino);
 std::array<uint8_t, 16> dirent_key(Ino directory, Cookie cookie);
 std::array<uint8_t, 16> block_key(const BlockId& id);
+/// Newest first.
+std::array<uint8_t, 16> version_key(Ino ino, uint64_t ended_hlc);
+std::array<uint8_t, 16> past_name_key(Ino directory, uint64_t ended_hlc);
 inline constexpr std::array<uint8_t, 1> kStateKey = {1};
 
 }  // namespace tain::store

@@ -44,8 +44,11 @@ class CommitMapWriter final : public MapWriter {
   CommitMapWriter(Database& database, const ReadTxn& txn, Suite suite, uint64_t writer, uint64_t& block_number)
       : database_(database), txn_(txn), suite_(suite), writer_(writer), block_number_(block_number) {}
 
-  /// The file that the next calls are about.
-  void set_content(ContentId id) { content_ = id; }
+  /// The file that the next calls are about. What `shared`, if given, has is kept when it is released.
+  void set_content(ContentId id, const ContentRecord* shared = nullptr) {
+    content_ = id;
+    shared_ = shared;
+  }
 
   Result<std::shared_ptr<const RefList>> read_node(const BlockPlace& place, const BlockRef& ref) override {
     auto it = nodes_.find(ref.id);
@@ -61,9 +64,18 @@ class CommitMapWriter final : public MapWriter {
     return ref;
   }
 
-  void release(const BlockRef& ref) override {
-    if (nodes_.erase(ref.id) == 0) released_.push_back(ref.id);  // a node of this very commit was never stored
+  Result<> release(const BlockRef& ref, uint8_t level, uint64_t index) override {
+    if (nodes_.erase(ref.id) != 0) return {};  // a node of this very commit was never stored
+    if (shared_ != nullptr) {
+      auto has = has_block(*shared_, level, index, ref.id, *this);
+      // Where the version's map is damaged nobody knows what it has: nothing is freed.
+      if (has.is(Code::corrupt) || has.is(Code::not_found)) return {};
+      if (TRY(std::move(has))) return {};
+    }
+    release_stored(ref);
+    return {};
   }
+  void release_stored(const BlockRef& ref) { released_.push_back(ref.id); }
 
   Result<> store(Batch& batch) {
     std::sort(released_.begin(), released_.end());
@@ -91,6 +103,7 @@ class CommitMapWriter final : public MapWriter {
   const uint64_t writer_;
   uint64_t& block_number_;
   ContentId content_;
+  const ContentRecord* shared_ = nullptr;
   std::unordered_map<BlockId, Node> nodes_;
   std::vector<BlockId> released_;
 };
@@ -107,15 +120,50 @@ Result<> put_inode(Batch& batch, const Frozen::File& file, const ContentRecord& 
       TRY(batch.put_record(Table::xattrs, key, Kind::xattrs, kXattrsSchema, encode_xattrs(record.ino, *file.xattrs),
                            false));
   }
-  const bool orphan = record.nlink == 0;
+  const bool orphan = record.nlink == 0 && !record.is_retired();
   if (orphan && !file.orphan_in_database)
     TRY(batch.put_record(Table::orphans, key, Kind::orphan, kOrphanSchema, {}, false));
   if (!orphan && file.orphan_in_database) TRY(batch.remove(Table::orphans, key));
   return {};
 }
 
-Result<> remove_inode(Batch& batch, const Inode& inode, CommitMapWriter& writer) {
+/// What the database has of an inode becomes a version.
+Result<> put_version(Database& database, const ReadTxn& txn, Batch& batch, const Inode& stored, const Cut& cut) {
+  Version version{.ended_hlc = cut.ended_hlc, .ended = cut.ended, .xattrs = std::nullopt, .inode = stored};
+  if (cut.xattrs) version.xattrs = TRY(database.load_xattrs(txn, stored.ino));
+  return batch.put_record(Table::versions, version_key(stored.ino, cut.ended_hlc), Kind::version, kVersionSchema,
+                          encode_version(version), true);
+}
+
+/// Frees what only these versions have. `present` is the inode's content as the database has it.
+Result<> drop_versions(Batch& batch, std::vector<Version> versions, const std::set<uint64_t>& dropped,
+                       const ContentRecord* present, CommitMapWriter& writer) {
+  for (size_t i = 0; i < versions.size();) {
+    if (!dropped.contains(versions[i].ended_hlc)) {
+      ++i;
+      continue;
+    }
+    std::vector<const ContentRecord*> neighbours;  // newest first
+    if (i > 0) neighbours.push_back(&versions[i - 1].inode.content);
+    else if (present != nullptr) neighbours.push_back(present);
+    if (i + 1 < versions.size()) neighbours.push_back(&versions[i + 1].inode.content);
+    TRY(for_each_unshared(versions[i].inode.content, neighbours, writer,
+                          [&](const BlockRef& ref) { writer.release_stored(ref); }));
+    TRY(batch.remove(Table::versions, version_key(versions[i].inode.ino, versions[i].ended_hlc)));
+    versions.erase(versions.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  return {};
+}
+
+Result<> remove_inode(Database& database, const ReadTxn& txn, Batch& batch, const Inode& inode,
+                      CommitMapWriter& writer) {
   const auto key = ino_key(inode.ino);
+  if ((inode.flags & kInodeHasVersions) != 0) {
+    std::vector<Version> versions = TRY(database.load_versions(txn, inode.ino));
+    std::set<uint64_t> all;
+    for (const Version& version : versions) all.insert(version.ended_hlc);
+    TRY(drop_versions(batch, std::move(versions), all, &inode.content, writer));
+  }
   ContentRecord content = inode.content;
   writer.set_content(content.id);
   TRY(change_map(content, {.floor = 0, .blocks = {}}, writer));
@@ -252,6 +300,28 @@ Result<std::vector<Committer::BlockJob>> Committer::plan_blocks(const Frozen& fr
   return jobs;
 }
 
+/// Makes a version of the state that `file` ends, if it is to be one. Yields the content that its map shares blocks with:
+/// the newest version.
+Result<std::optional<ContentRecord>> Committer::keep_past(const ReadTxn& committed, Batch& batch, const Frozen& frozen,
+                                                          const Frozen::File& file) {
+  using Shared = std::optional<ContentRecord>;
+  if (file.fresh) return Shared();
+  Database& database = set_.database();
+  if (file.cut.has_value()) {
+    auto stored = TRY(database.load_inode(committed, file.inode.ino));
+    if (!stored.has_value()) return Shared();
+    TRY(put_version(database, committed, batch, *stored, *file.cut));
+    return Shared(std::move(stored->content));
+  }
+  if ((file.inode.flags & kInodeHasVersions) == 0 || (file.blocks.empty() && file.floor == kNoBlock)) return Shared();
+  const auto dropped = frozen.dropped_versions.find(file.inode.ino);
+  const size_t gone = dropped != frozen.dropped_versions.end() ? dropped->second.size() : 0;
+  std::vector<Version> newest = TRY(database.load_versions(committed, file.inode.ino, gone + 1));
+  for (Version& version : newest)
+    if (gone == 0 || !dropped->second.contains(version.ended_hlc)) return Shared(std::move(version.inode.content));
+  return Shared();
+}
+
 Result<State> Committer::write(const Frozen& frozen, const JournalPosition& position, BlockOrder block_order,
                                std::vector<CommittedMap>& maps) {
   Database& database = set_.database();
@@ -283,6 +353,14 @@ Result<State> Committer::write(const Frozen& frozen, const JournalPosition& posi
     TRY(batch.put_block(job->id, job->sealed.value));
     job->sealed.value = {};
   }
+  for (const auto& [ino, dropped] : frozen.dropped_versions) {
+    const bool is_gone = std::any_of(frozen.removed.begin(), frozen.removed.end(),
+                                     [&, gone = ino](const Frozen::Removed& removed) { return removed.inode.ino == gone; });
+    const auto stored = TRY(database.load_inode(committed, ino));
+    if (is_gone || !stored.has_value()) continue;
+    std::vector<Version> versions = TRY(database.load_versions(committed, ino));
+    TRY(drop_versions(batch, std::move(versions), dropped, &stored->content, map_writer));
+  }
   auto job = jobs.begin();
   for (size_t f = 0; f < frozen.files.size(); ++f) {
     const Frozen::File& file = frozen.files[f];
@@ -301,12 +379,20 @@ Result<State> Committer::write(const Frozen& frozen, const JournalPosition& posi
         database.cache().insert(job->id, std::shared_ptr<const Bytes>(std::make_shared<Bytes>(job->plain->bytes())));
     }
     ContentRecord content = file.inode.content;
-    map_writer.set_content(content.id);
+    std::optional<ContentRecord> shared = TRY(keep_past(committed, batch, frozen, file));
+    map_writer.set_content(content.id, shared.has_value() ? &*shared : nullptr);
     TRY(change_map(content, changes, map_writer));
     TRY(put_inode(batch, file, content));
     maps.push_back({file.inode.ino, std::move(content)});
   }
-  for (const Frozen::Removed& removed : frozen.removed) TRY(remove_inode(batch, removed.inode, map_writer));
+  for (const Frozen::Removed& removed : frozen.removed) TRY(remove_inode(database, committed, batch, removed.inode, map_writer));
+  for (const auto& [name, was_removed] : frozen.past_names) {
+    const auto key = past_name_key(name.dirent.directory, name.ended_hlc);
+    if (was_removed)
+      TRY(batch.remove(Table::past_names, key));
+    else
+      TRY(batch.put_record(Table::past_names, key, Kind::past_name, kPastNameSchema, encode_past_name(name), false));
+  }
   for (const auto& [dirent, was_removed] : frozen.dirents) {
     const auto key = dirent_key(dirent.directory, dirent.cookie);
     if (was_removed)
@@ -324,6 +410,8 @@ Result<State> Committer::write(const Frozen& frozen, const JournalPosition& posi
   state.journal_chain = position.chain;
   state.hlc = frozen.hlc;
   state.content_bytes += static_cast<uint64_t>(frozen.content_bytes_delta);
+  state.retired_inodes += static_cast<uint64_t>(frozen.retired_inodes_delta);
+  state.retired_content_bytes += static_cast<uint64_t>(frozen.retired_content_bytes_delta);
   return std::move(batch).commit(state);
 }
 

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -65,6 +66,8 @@ class Committer {
   enum class BlockOrder { as_written, longest_first };
   Result<State> write(const Frozen& frozen, const JournalPosition& position, BlockOrder block_order,
                       std::vector<CommittedMap>& maps);
+  Result<std::optional<ContentRecord>> keep_past(const ReadTxn& committed, Batch& batch, const Frozen& frozen,
+                                                 const Frozen::File& file);
   void run();
 
   WorkingSet& set_;

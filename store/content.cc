@@ -91,6 +91,18 @@ void clear_privileges(Inode& record) {
 
 }  // namespace
 
+Result<size_t> read_content(Database& database, const ContentRecord& content, uint64_t offset, ByteSpan out) {
+  if (offset >= content.size) return size_t{0};
+  const auto count = static_cast<size_t>(std::min<uint64_t>(out.size(), content.size - offset));
+  ReadTxn txn = TRY(ReadTxn::begin(database.env()));
+  for (size_t done = 0; done < count;) {
+    const Slice slice = slice_at(offset + done, count - done);
+    TRY(read_committed(database, txn, content, slice, out.data() + done));
+    done += slice.size();
+  }
+  return count;
+}
+
 Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out, Access access) {
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     struct Job {
@@ -155,6 +167,7 @@ Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges priv
   auto lock = set_.lock();
   TRY(set_.wait_for_room(lock, Growth::of_content(data.size())));
   if (data.empty()) return {};
+  set_.before_change(lock, ino, WorkingSet::Ending::content);
 
   Bases bases;
   const auto edges = edge_changes(offset, data.size(), BlockChange::Kind::write);
@@ -187,6 +200,7 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
   const uint64_t first_whole = (offset + kBlockSize - 1) / kBlockSize;
   auto lock = set_.lock();
   set_.wait_to_free(lock);
+  set_.before_change(lock, ino, WorkingSet::Ending::content);
 
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     // Which whole blocks exist below the range is asked of the committed map, without the lock.

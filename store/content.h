@@ -21,6 +21,12 @@ enum class Privileges { keep, clear };
 /// Whether a read is one that moves atime (WorkingSet::note_access).
 enum class Access { unnoticed, noted };
 
+class Database;
+
+/// Reads up to out.size() bytes of a content that is committed, whether it is present or past; short only at its end.
+/// Takes no lock. Errors: not_found (it was changed or pruned meanwhile), corrupt, io.
+Result<size_t> read_content(Database& database, const ContentRecord& content, uint64_t offset, ByteSpan out);
+
 class Content {
  public:
   explicit Content(WorkingSet& set) : set_(set) {}

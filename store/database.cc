@@ -94,6 +94,76 @@ Result<Xattrs> Database::load_xattrs(const ReadTxn& txn, Ino ino, Damage* damage
   return std::move(xattrs.xattrs);
 }
 
+Result<std::vector<Version>> Database::load_versions(const ReadTxn& txn, Ino ino, size_t limit) {
+  std::vector<Version> out;
+  Cursor cursor = TRY(Cursor::open(txn, Table::versions));
+  for (auto item = TRY(cursor.seek(version_key(ino, UINT64_MAX))); item.has_value() && out.size() < limit;
+       item = TRY(cursor.next())) {
+    if (item->key.size() != 16) return Error(Code::corrupt, "version table has an impossible key");
+    if (load_be64(item->key.data()) != raw(ino)) break;
+    auto record = TRY(cipher_.open_record(Table::versions, item->key, item->value));
+    if (record.kind != Kind::version) return Error(Code::corrupt, "version table holds another kind of record");
+    if (record.schema != kVersionSchema) return unknown_schema("version", record.schema);
+    Version version = TRY(decode_version(record.body));
+    if (version.inode.ino != ino || version.ended_hlc != ~load_be64(item->key.data() + 8))
+      return Error(Code::corrupt, "version record names another version");
+    out.push_back(std::move(version));
+  }
+  return out;
+}
+
+Result<> Database::walk_past_names(const ReadTxn& txn, std::optional<Ino> directory, uint64_t from,
+                                   std::vector<PastName>& out) {
+  Cursor cursor = TRY(Cursor::open(txn, Table::past_names));
+  for (auto item = cursor.seek(past_name_key(directory.value_or(Ino{0}), from));; item = cursor.next()) {
+    if (item.is(Code::corrupt)) {  // a page is lost; what is behind it is not
+      if (!cursor.lost().high.empty()) continue;
+      break;
+    }
+    auto found = TRY(std::move(item));
+    if (!found.has_value() || found->key.size() != 16) break;
+    const Ino owner{load_be64(found->key.data())};
+    if (directory.has_value() && owner != *directory) break;
+    auto record = cipher_.open_record(Table::past_names, found->key, found->value);
+    if (!record.ok() || record->kind != Kind::past_name || record->schema != kPastNameSchema) continue;
+    auto name = decode_past_name(record->body);
+    if (name.ok() && name->dirent.directory == owner && name->ended_hlc == load_be64(found->key.data() + 8))
+      out.push_back(std::move(*name));
+  }
+  return {};
+}
+
+Result<std::vector<PastName>> Database::load_past_names(const ReadTxn& txn, Ino directory, uint64_t from) {
+  std::vector<PastName> out;
+  TRY(walk_past_names(txn, directory, from, out));
+  return out;
+}
+
+Result<std::vector<PastName>> Database::load_past_names(const ReadTxn& txn) {
+  std::vector<PastName> out;
+  TRY(walk_past_names(txn, std::nullopt, 0, out));
+  return out;
+}
+
+Result<bool> Database::inodes_with_past(const ReadTxn& txn, Ino after, size_t limit, std::vector<Ino>& out) {
+  Cursor cursor = TRY(Cursor::open(txn, Table::inodes));
+  size_t records = 0;
+  for (auto item = cursor.seek(ino_key(Ino{raw(after) + 1}));; item = cursor.next()) {
+    if (item.is(Code::corrupt)) {
+      if (!cursor.lost().high.empty()) continue;
+      return false;
+    }
+    auto found = TRY(std::move(item));
+    if (!found.has_value() || found->key.size() != 8) return false;
+    const Ino ino{load_be64(found->key.data())};
+    auto inode = open_inode(ino, found->value);
+    const bool is_last = ++records == limit;
+    // The last one looked at is where the next step goes on, whatever it is.
+    if (is_last || (inode.ok() && (inode->flags & (kInodeHasVersions | kInodeHasPast)) != 0)) out.push_back(ino);
+    if (is_last) return true;
+  }
+}
+
 Result<State> Database::load_state(const ReadTxn& txn) {
   auto value = TRY(txn.get(Table::state, kStateKey));
   if (!value.has_value()) return Error(Code::corrupt, "the state record is missing");

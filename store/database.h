@@ -61,6 +61,14 @@ class Database {
   /// only if the value's checksum is right, too.
   Result<Inode> open_inode(Ino ino, ByteView value, Damage* damage = nullptr) const;
   Result<Xattrs> load_xattrs(const ReadTxn& txn, Ino ino, Damage* damage = nullptr);
+  /// Versions of the inode, newest first, at most `limit`. A damaged one is an error: what it shares is not known.
+  Result<std::vector<Version>> load_versions(const ReadTxn& txn, Ino ino, size_t limit = SIZE_MAX);
+  /// Names that `directory` had and that ended at `from` or later, ascending. Damaged ones are left out.
+  Result<std::vector<PastName>> load_past_names(const ReadTxn& txn, Ino directory, uint64_t from);
+  /// All of the vault, in no order.
+  Result<std::vector<PastName>> load_past_names(const ReadTxn& txn);
+  /// Numbers of inodes that have versions or came after others, above `after`; looks at `limit` records. False at the end.
+  Result<bool> inodes_with_past(const ReadTxn& txn, Ino after, size_t limit, std::vector<Ino>& out);
   Result<State> load_state(const ReadTxn& txn);
   Result<std::vector<Ino>> load_orphans(const ReadTxn& txn);
   struct Dirents {
@@ -85,6 +93,7 @@ class Database {
   Damage diagnose(const ReadTxn& txn, Table table, ByteView key);
 
  private:
+  Result<> walk_past_names(const ReadTxn& txn, std::optional<Ino> directory, uint64_t from, std::vector<PastName>& out);
   Result<Dirent> open_dirent(const Cursor::Item& item, Damage* damage) const;
   Env& env_;
   const Cipher& cipher_;
@@ -127,7 +136,7 @@ class Batch {
 
   Database* database_;
   WriteTxn txn_;
-  std::array<SetDigest, 7> sets_;
+  std::array<SetDigest, kTableCount + 1> sets_;
 };
 
 }  // namespace tain::store

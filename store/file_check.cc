@@ -35,8 +35,8 @@ std::vector<ByteRange> joined(std::vector<ByteRange> ranges) {
 
 class FileChecker {
  public:
-  FileChecker(BlockFinder& finder, const Inode& inode, std::vector<FoundBlock>* blocks)
-      : finder_(finder), inode_(inode), blocks_(blocks) {}
+  FileChecker(BlockFinder& finder, const Inode& inode, std::vector<FoundBlock>* blocks, bool is_version = false)
+      : finder_(finder), inode_(inode), blocks_(blocks), is_version_(is_version) {}
 
   FileReport run() {
     check_list(inode_.content.root, inode_.content.height, 0);
@@ -94,6 +94,7 @@ class FileChecker {
   }
 
   void check_node(const BlockRef& ref, uint8_t level, uint64_t index) {
+    if (is_version_ && finder_.is_taken(ref.id)) return;  // and all below it
     if (!finder_.take(ref.id)) note_not_taken(ref.id);
     if (!ref.patches.empty()) structure("a map node with patches");
     const BlockPlace place{.content = inode_.content.id, .id = ref.id, .level = level, .index = index};
@@ -205,6 +206,7 @@ class FileChecker {
     Damage worst = Damage::none;
     std::string why = "the block is damaged";
     auto part = [&](const BlockRef& stored, const Patch* patch) {
+      if (is_version_ && finder_.is_taken(stored.id)) return;
       if (!finder_.take(stored.id)) {
         note_not_taken(stored.id);
         in_place = false;
@@ -263,6 +265,7 @@ class FileChecker {
   BlockFinder& finder_;
   const Inode& inode_;
   std::vector<FoundBlock>* blocks_;
+  const bool is_version_;
   std::vector<Gap> gaps_;
   FileReport out_;
 };
@@ -287,6 +290,11 @@ bool BlockFinder::take(const BlockId& id) {
   if (used_[i]) return false;
   used_[i] = true;
   return true;
+}
+
+bool BlockFinder::is_taken(const BlockId& id) const {
+  const StoredValue* value = find(id);
+  return value != nullptr && used_[static_cast<size_t>(value - survey_.values(Table::blocks).data())];
 }
 
 std::vector<BlockId> BlockFinder::unused() const {
@@ -366,6 +374,10 @@ BlockFinder::Opened BlockFinder::open(const BlockPlace& place, const BlockRef& r
 
 FileReport check_file(BlockFinder& finder, const Inode& inode, std::vector<FoundBlock>* blocks) {
   return FileChecker(finder, inode, blocks).run();
+}
+
+FileReport check_version(BlockFinder& finder, const Inode& version) {
+  return FileChecker(finder, version, nullptr, /*is_version=*/true).run();
 }
 
 Bytes compose_block(BlockFinder& finder, const ContentId& content, uint64_t index, const BlockRef& ref, CellMask& bad) {

@@ -32,6 +32,8 @@ class BlockFinder {
   Opened open(const BlockPlace& place, const BlockRef& ref, Kind kind);
   /// False when a reference to `id` was taken before, or the table does not have it.
   bool take(const BlockId& id);
+  /// Whether a reference to `id` was taken.
+  bool is_taken(const BlockId& id) const;
   /// Blocks of the table that nothing took.
   std::vector<BlockId> unused() const;
   /// Blocks of one file that nothing took yet, for a map that is damaged.
@@ -77,6 +79,9 @@ struct FoundBlock {
 
 /// Reads the whole file. With `blocks`, lists them and looks for those below damaged map nodes, too.
 FileReport check_file(BlockFinder& finder, const Inode& inode, std::vector<FoundBlock>* blocks = nullptr);
+/// Reads what only this version of a file has, after the file itself and its newer versions: what was taken before was
+/// read then. `allocated` is not counted.
+FileReport check_version(BlockFinder& finder, const Inode& version);
 
 /// The plaintext of a block with its patches, zeros where `bad` says; as long as the block.
 Bytes compose_block(BlockFinder& finder, const ContentId& content, uint64_t index, const BlockRef& ref, CellMask& bad);

@@ -15,6 +15,9 @@ enum class Item : uint8_t {
   xattrs = 5,
   block = 6,
   hole = 7,
+  version = 8,
+  past_name = 9,
+  past_name_removed = 10,
 };
 
 Writer& begin(Writer& w, Item item) {
@@ -38,6 +41,12 @@ Bytes WorkingSet::snapshot_frame() {
     if (inode.deleted) {
       begin(w, Item::inode_removed).u64(raw(ino));
       continue;
+    }
+    // Before the change that ends that state.
+    if (inode.cut.has_value() && !inode.cut_framed) {
+      begin(w, Item::version).u64(raw(ino)).u64(inode.cut->ended_hlc).i64(inode.cut->ended.seconds);
+      w.u32(inode.cut->ended.nanoseconds).u8(inode.cut->xattrs ? 1 : 0);
+      inode.cut_framed = true;
     }
     // The frame has the block list's changes itself; the committed list is in the database.
     RefList root = std::exchange(inode.record.content.root, {});
@@ -68,6 +77,14 @@ Bytes WorkingSet::snapshot_frame() {
       begin(w, Item::dirent_removed).u64(key.first).u64(key.second);
     else
       begin(w, Item::dirent).string32(encode_dirent(it->second.dirent));
+  }
+  for (const DirentKey& key : std::exchange(unjournaled_past_names_, {})) {
+    auto it = past_names_.find(key);
+    if (it == past_names_.end() || is_framed(it->second.changed_at)) continue;
+    if (it->second.removed)
+      begin(w, Item::past_name_removed).u64(key.first).u64(key.second);
+    else
+      begin(w, Item::past_name).string32(encode_past_name(it->second.name));
   }
   unjournaled_bytes_ = frozen_unjournaled_bytes_ = 0;
   framed_tick_ = tick_;
@@ -112,7 +129,7 @@ Result<> WorkingSet::replay_item(Reader& r) {
     case Item::dirent: {
       ByteView body = r.string32();
       if (r.failed()) return bad_item();
-      set_dirent(TRY(decode_dirent(body)), false);
+      set_dirent(TRY(decode_dirent(body)), false, true);
       return {};
     }
     case Item::dirent_removed: {
@@ -133,6 +150,21 @@ Result<> WorkingSet::replay_item(Reader& r) {
       return {};
     }
     case Item::block: return replay_block(r);
+    case Item::version: return replay_cut(r);
+    case Item::past_name: {
+      ByteView body = r.string32();
+      if (r.failed()) return bad_item();
+      set_past_name(TRY(decode_past_name(body)), false);
+      return {};
+    }
+    case Item::past_name_removed: {
+      PastName name;
+      name.dirent.directory = Ino{r.u64()};
+      name.ended_hlc = r.u64();
+      if (r.failed()) return bad_item();
+      set_past_name(std::move(name), true);
+      return {};
+    }
     case Item::hole: {
       const Ino ino{r.u64()};
       const uint64_t index = r.u64();
@@ -184,6 +216,22 @@ Result<CachedInode*> WorkingSet::replay_inode(Reader& r) {
   if (inode->created_at == 0 && !inode->in_database) inode->created_at = inode->changed_at;
   if (floor != kNoBlock) drop_blocks_from(*inode, floor);
   return inode;
+}
+
+Result<> WorkingSet::replay_cut(Reader& r) {
+  const Ino ino{r.u64()};
+  Cut cut;
+  cut.ended_hlc = r.u64();
+  cut.ended.seconds = r.i64();
+  cut.ended.nanoseconds = r.u32();
+  cut.xattrs = r.u8() != 0;
+  if (r.failed() || cut.ended.nanoseconds >= 1'000'000'000) return bad_item();
+  CachedInode* inode = TRY(find(ino));
+  hlc_ = std::max(hlc_, cut.ended_hlc);
+  if (!inode->in_database || inode->cut.has_value()) return {};
+  touch(*inode);
+  cut_version(*inode, cut);
+  return {};
 }
 
 Result<> WorkingSet::replay_block(Reader& r) {

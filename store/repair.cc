@@ -62,9 +62,17 @@ class Repair {
     for (auto& [ino, entry] : catalog_.inodes) TRY(mend_inode(ino, entry));
     TRY(mend_leftovers());
     TRY(remove_blocks());
-    uint64_t bytes = 0;
-    for (const auto& [ino, entry] : catalog_.inodes) bytes += entry.size;
-    if (unreadable_.empty()) state_.content_bytes = bytes;
+    uint64_t bytes = 0, retired = 0, retired_bytes = 0;
+    for (const auto& [ino, entry] : catalog_.inodes) {
+      const bool is_retired = entry.past.retired != 0;
+      (is_retired ? retired_bytes : bytes) += entry.size;
+      retired += is_retired ? 1 : 0;
+    }
+    if (unreadable_.empty()) {
+      state_.content_bytes = bytes;
+      state_.retired_inodes = retired;
+      state_.retired_content_bytes = retired_bytes;
+    }
     if (!catalog_.inodes.empty()) state_.next_ino = std::max(state_.next_ino, catalog_.inodes.rbegin()->first + 1);
     return {};
   }
@@ -147,7 +155,7 @@ class Repair {
     const auto key = ino_key(inode.ino);
     if (!(inode == before))
       TRY(batch_.put_record(Table::inodes, key, Kind::inode, kInodeSchema, encode_inode(inode), false));
-    const bool orphan = inode.nlink == 0;
+    const bool orphan = inode.nlink == 0 && !inode.is_retired();
     if (orphan == entry.is_orphan) return {};
     say(catalog_.path(ino) + ": orphan table made right");
     return orphan ? batch_.put_record(Table::orphans, key, Kind::orphan, kOrphanSchema, {}, false)

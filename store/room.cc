@@ -62,6 +62,12 @@ void WorkingSet::account_xattrs(CachedInode& inode, size_t size) {
   inode.counted_xattrs = size;
 }
 
+void WorkingSet::account_version(CachedInode& inode, size_t size) {
+  account(as_signed(size) - as_signed(inode.counted_version));
+  need_.change_value(inode.counted_version, size);
+  inode.counted_version = size;
+}
+
 void WorkingSet::account_new_block(CachedInode& inode, std::map<uint64_t, PendingBlock>::iterator it) {
   account(kBlockCost);
   need_.change_records(2, kBlockKeyBytes);  // a new key, and the one that it replaces

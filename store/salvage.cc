@@ -208,6 +208,7 @@ class Salvager {
   Result<> put_inode(Inode& inode, const Xattrs& xattrs) {
     mend_counts(catalog_, inode);
     inode.flags = xattrs.empty() ? 0 : kInodeHasXattrs;
+    inode.past = {};  // of the past only what stands in the present is salvaged
     if (inode.ino == kRootIno) inode.flags |= kRootKnowsAcls;  // some entry may have one: nobody asked them all
     content_bytes_ += inode.content.size;
     const auto key = ino_key(inode.ino);
@@ -310,7 +311,7 @@ class Salvager {
       nodes_.emplace(place.id, std::make_shared<const RefList>(node));
       return sealed.ref;
     }
-    void release(const BlockRef&) override {}
+    Result<> release(const BlockRef&, uint8_t, uint64_t) override { return {}; }
 
    private:
     Salvager& owner_;

@@ -6,8 +6,8 @@
 namespace tain::store {
 namespace {
 
-constexpr const char* kTableNames[kTableCount + 1] = {nullptr,  "state",  "inodes", "dirents",
-                                                      "xattrs", "blocks", "orphans"};
+constexpr const char* kTableNames[kTableCount + 1] = {nullptr,  "state",   "inodes",   "dirents",   "xattrs",
+                                                      "blocks", "orphans", "versions", "past_names"};
 
 }  // namespace
 

@@ -12,9 +12,9 @@
 
 namespace tain::store {
 
-inline constexpr size_t kTableCount = 6;
-inline constexpr std::array<Table, kTableCount> kTables = {Table::state,  Table::inodes, Table::dirents,
-                                                           Table::xattrs, Table::blocks, Table::orphans};
+inline constexpr std::array<Table, kTableCount> kTables = {Table::state,  Table::inodes,  Table::dirents,
+                                                           Table::xattrs, Table::blocks,  Table::orphans,
+                                                           Table::versions, Table::past_names};
 
 /// LMDB's name of a table.
 const char* table_name(Table table);

@@ -11,7 +11,7 @@ namespace tain::store {
 namespace {
 
 bool has_two_numbers(Table table) {
-  return table == Table::dirents || table == Table::blocks;
+  return table != Table::inodes && table != Table::xattrs && table != Table::orphans;
 }
 
 class Surveyor {

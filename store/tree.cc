@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "store/acl.h"
+#include "store/droppings.h"
 #include "store/edit.h"
 #include "store/working_set.h"
 
@@ -41,12 +42,37 @@ void touch_inode(WorkingSet& set, CachedInode& inode, Time now) {
   set.touch(inode);
 }
 
-/// One name fewer leads to `inode`.
-Unlinked drop_link(WorkingSet& set, CachedInode& inode, Time now) {
+/// One name fewer leads to `inode`. It was the last one: the inode stays if it `stays`, else it is an orphan.
+Unlinked drop_link(WorkingSet& set, CachedInode& inode, Time now, bool stays) {
   if (inode.record.is_directory()) inode.record.nlink = 0;
   else --inode.record.nlink;
-  touch_inode(set, inode, now);
-  return {.ino = inode.record.ino, .orphan = inode.record.nlink == 0};
+  const bool is_last = inode.record.nlink == 0;
+  // What stays keeps its times: restoring it is no change.
+  if (is_last && stays) set.retire(inode);
+  else touch_inode(set, inode, now);
+  return {.ino = inode.record.ino, .orphan = is_last && !stays};
+}
+
+/// The name `dirent` goes: what leads where stays in the past.
+Unlinked drop_name(WorkingSet& set, const Dirent& dirent, CachedInode& inode, Time now) {
+  const bool stays = set.is_worth_keeping(inode, dirent.name);
+  const bool is_last = inode.record.is_directory() || inode.record.nlink == 1;
+  set.keep_name(dirent, NameEnd::removed, is_last && stays);
+  set.vacate(dirent.directory, dirent.name, dirent.child);
+  return drop_link(set, inode, now, stays);
+}
+
+/// Whoever is made under a name that was just removed, or renamed away, is the same entry's next state.
+void continue_entry(WorkingSet& set, Ino directory, std::string_view name, CachedInode& made) {
+  set.classify(made, name);
+  const std::optional<Ino> before = set.take_vacated(directory, name);
+  if (!before.has_value() || !made.record.is_regular()) return;
+  auto previous = set.find(*before);
+  if (!previous.ok() || *previous == &made || !(*previous)->record.is_regular()) return;
+  const Inode& record = (*previous)->record;
+  // An orphan is not worth keeping, and the history of an entry does not fork.
+  if ((record.nlink == 0 && !record.is_retired()) || (record.flags & kInodeSucceeded) != 0) return;
+  set.succeed(made, **previous, record.nlink == 0);
 }
 
 /// Whether `directory` is `ancestor` or lies below it.
@@ -127,6 +153,12 @@ CachedInode& create(WorkingSet& set, const Inode& record, Xattrs xattrs) {
   return inode;
 }
 
+/// Before a name of `directory` goes for good: the directory has its times from before.
+void before_removal(WorkingSet& set, std::unique_lock<std::mutex>& lock, Ino directory, std::string_view name) {
+  if (set.keeps_history() && !is_dropping(name))
+    set.before_change(lock, directory, WorkingSet::Ending::attributes, /*removal=*/true);
+}
+
 }  // namespace
 
 Result<> check_name(std::string_view name) {
@@ -172,6 +204,8 @@ Result<Attr> Tree::setattr(Ino ino, const AttrChange& change) {
     inode = TRY(set_size(set_, lock, ino, *change.size));
   } else {
     set_.wait_to_free(lock);
+    if (change.mode.has_value() || change.uid.has_value() || change.gid.has_value())
+      set_.before_change(lock, ino, WorkingSet::Ending::attributes);
     inode = TRY(set_.find(ino));
   }
   Inode& record = inode->record;
@@ -221,6 +255,8 @@ Result<Attr> Tree::make(Ino directory, std::string_view name, const NewInode& op
   // The name first: it is what can fail. The number is the one that create() will take.
   TRY(set_.add_name(directory, name, Ino{set_.next_ino()}, dirent_type(record.mode)));
   CachedInode& inode = create(set_, record, std::move(acls));
+  continue_entry(set_, directory, name, inode);
+  parent->removing = false;
   ++parent->record.children;
   if (is_directory) ++parent->record.nlink;
   touch_directory(set_, *parent, record.mtime);
@@ -260,6 +296,7 @@ Result<Unlinked> Tree::unlink(Ino directory, std::string_view name) {
   TRY(check_name(name));
   auto lock = set_.lock();
   set_.wait_to_free(lock);
+  before_removal(set_, lock, directory, name);
   CachedInode* parent = TRY(find_directory(set_, directory));
   auto dirent = TRY(set_.find_name(directory, name));
   if (!dirent.has_value()) return no_such_name();
@@ -274,13 +311,14 @@ Result<Unlinked> Tree::unlink(Ino directory, std::string_view name) {
   --parent->record.children;
   touch_directory(set_, *parent, now);
   if (damaged) return Unlinked{.ino = dirent->child, .orphan = false};
-  return drop_link(set_, **inode, now);
+  return drop_name(set_, *dirent, **inode, now);
 }
 
 Result<Unlinked> Tree::rmdir(Ino directory, std::string_view name) {
   TRY(check_name(name));
   auto lock = set_.lock();
   set_.wait_to_free(lock);
+  before_removal(set_, lock, directory, name);
   CachedInode* parent = TRY(find_directory(set_, directory));
   auto dirent = TRY(set_.find_name(directory, name));
   if (!dirent.has_value()) return no_such_name();
@@ -292,7 +330,7 @@ Result<Unlinked> Tree::rmdir(Ino directory, std::string_view name) {
   --parent->record.children;
   --parent->record.nlink;
   touch_directory(set_, *parent, now);
-  return drop_link(set_, *inode, now);
+  return drop_name(set_, *dirent, *inode, now);
 }
 
 Result<> Tree::reap(Ino ino) {
@@ -301,7 +339,7 @@ Result<> Tree::reap(Ino ino) {
   auto inode = set_.find(ino);
   if (inode.is(Code::not_found)) return {};
   if (!inode.ok()) return std::move(inode).error();
-  if ((*inode)->record.nlink == 0) set_.remove(**inode);
+  if ((*inode)->record.nlink == 0 && !(*inode)->record.is_retired()) set_.remove(**inode);
   return {};
 }
 
@@ -334,6 +372,8 @@ Result<std::optional<Unlinked>> Tree::rename(Ino from_directory, std::string_vie
       return Error(Code::invalid_argument, "a directory cannot move into itself");
     if (replaced == moved) return Replaced();
     const Dirent source_entry = *source;
+    set_.keep_name(*source, NameEnd::moved);
+    set_.keep_name(*target, NameEnd::moved);
     set_.retarget(*source, target->child, target->type);
     set_.retarget(*target, source_entry.child, source_entry.type);
     if (moves_directory) moved->record.parent = to_directory;
@@ -361,14 +401,23 @@ Result<std::optional<Unlinked>> Tree::rename(Ino from_directory, std::string_vie
   }
 
   std::optional<Unlinked> out;
-  if (replaced != nullptr) {
+  if (replaced != nullptr && set_.takes_over(*moved, *replaced, to)) {
+    set_.retarget(*target, moved->record.ino, source->type, /*same_entry=*/true);
+    const bool stays = set_.succeed(*moved, *replaced, replaced->record.nlink == 1);
+    out = drop_link(set_, *replaced, now, stays);
+  } else if (replaced != nullptr) {
     set_.retarget(*target, moved->record.ino, source->type);
     if (moves_directory) --target_parent->record.nlink;
-    out = drop_link(set_, *replaced, now);
+    out = drop_name(set_, *target, *replaced, now);
+    set_.take_vacated(to_directory, to);  // it is taken again already
   } else {
     TRY(set_.add_name(to_directory, to, moved->record.ino, source->type));
     ++target_parent->record.children;
+    set_.take_vacated(to_directory, to);
   }
+  set_.keep_name(*source, NameEnd::moved);
+  set_.classify(*moved, to);
+  set_.vacate(from_directory, from, moved->record.ino);
   if (whiteout.has_value()) {
     const CachedInode& left = set_.create(new_record(set_, *source_parent, *whiteout));
     set_.retarget(*source, left.record.ino, dirent_type(left.record.mode));
@@ -467,6 +516,9 @@ Result<> Tree::set_xattr(Ino ino, const std::string& name, ByteView value, Xattr
   if (mode == XattrMode::create && it != xattrs->end()) return Error(Code::exists, "the attribute exists");
   if (mode == XattrMode::replace && it == xattrs->end()) return no_such_attribute();
   TRY(check_room(*xattrs, name, value.size()));
+  set_.before_change(lock, ino, WorkingSet::Ending::xattrs);
+  inode = TRY(set_.find(ino));
+  xattrs = TRY(set_.xattrs(*inode));
 
   (*xattrs)[name] = Bytes(value.begin(), value.end());
   inode->record.flags |= kInodeHasXattrs;
@@ -487,6 +539,10 @@ Result<> Tree::set_acl(Ino ino, AclKind kind, ByteView value, bool keep_set_grou
   const std::string_view name = kind == AclKind::access ? kAclAccess : kAclDefault;
   TRY(check_room(*xattrs, name, value.size()));
   CachedInode* root = TRY(set_.find(kRootIno));
+  set_.before_change(lock, ino, WorkingSet::Ending::xattrs);
+  inode = TRY(set_.find(ino));
+  xattrs = TRY(set_.xattrs(*inode));
+  root = TRY(set_.find(kRootIno));
   const uint32_t mode_before = inode->record.mode;
   if (kind == AclKind::access) {
     inode->record.mode = acl.applied_to(inode->record.mode);
@@ -522,6 +578,11 @@ Result<> Tree::remove_xattr(Ino ino, const std::string& name) {
   CachedInode* inode = TRY(set_.find(ino));
   if ((inode->record.flags & kInodeHasXattrs) == 0) return no_such_attribute();
   Xattrs* xattrs = TRY(set_.xattrs(*inode));
+  if (xattrs->contains(name)) {
+    set_.before_change(lock, ino, WorkingSet::Ending::xattrs);
+    inode = TRY(set_.find(ino));
+    xattrs = TRY(set_.xattrs(*inode));
+  }
   if (xattrs->erase(name) == 0) {
     release_xattrs(*inode);
     return no_such_attribute();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -79,6 +80,18 @@ struct ContentRecord {
 
 inline constexpr uint32_t kInodeHasXattrs = 1;
 inline constexpr uint32_t kRootKnowsAcls = 2;  // of the root only: some entry has an ACL, or had one
+inline constexpr uint32_t kInodeHasPast = 4;   // `past` is not empty
+inline constexpr uint32_t kInodeHasVersions = 8;  // or had some
+inline constexpr uint32_t kInodeSucceeded = 16;   // another inode's previous one: took its entry over
+inline constexpr uint32_t kInodeUnversioned = 32;  // an editor's dropping: nothing of it is kept
+
+/// What an inode has to do with history (ADR 13). Times are HLCs.
+struct Past {
+  Ino previous{};        // whose entry this inode took over; 0: none
+  uint64_t since = 0;    // when it did
+  uint64_t retired = 0;  // when it left the present; 0: it is there
+  bool operator==(const Past&) const = default;
+};
 
 /// The inode record (docs/format.md §6.1).
 struct Inode {
@@ -98,11 +111,14 @@ struct Inode {
   Stamp content_stamp;
   std::vector<Dot> parents;  // content versions that this one replaces
   std::string symlink;
+  Past past;
   ContentRecord content;
 
   bool is_directory() const { return S_ISDIR(mode); }
   bool is_regular() const { return S_ISREG(mode); }
   bool is_symlink() const { return S_ISLNK(mode); }
+  /// It has left the present: it is in the trash, or a former state of the inode that took its entry over.
+  bool is_retired() const { return past.retired != 0; }
   bool operator==(const Inode&) const = default;
 };
 
@@ -118,6 +134,26 @@ struct Dirent {
 };
 
 using Xattrs = std::map<std::string, Bytes>;
+
+/// A state that an inode had (docs/format.md §6.6).
+struct Version {
+  uint64_t ended_hlc = 0;
+  Time ended;
+  std::optional<Xattrs> xattrs;  // when it was they that changed
+  Inode inode;
+  bool operator==(const Version&) const = default;
+};
+
+/// Why a directory entry is no more.
+enum class NameEnd : uint8_t { moved = 0, removed = 1 };
+
+/// A directory entry that is no more (docs/format.md §6.7). It began with its location stamp.
+struct PastName {
+  uint64_t ended_hlc = 0;
+  NameEnd why = NameEnd::moved;
+  Dirent dirent;
+  bool operator==(const PastName&) const = default;
+};
 
 /// Attributes as a caller sees them: what stat() needs.
 struct Attr {

@@ -13,7 +13,9 @@
 #include "store/compact.h"
 #include "store/content.h"
 #include "store/header_file.h"
+#include "store/past.h"
 #include "store/scrub.h"
+#include "store/trash.h"
 #include "store/tree.h"
 
 namespace tain::store {
@@ -160,7 +162,8 @@ struct Vault::Impl {
     journal = TRY(Journal::open(journal_path(info.directory), cipher));
     Clock& clock = options.clock != nullptr ? *options.clock : system_clock();
     set = std::make_unique<WorkingSet>(*database, clock,
-                                       WorkingSet::Limits{.pending_max_bytes = options.pending_max_bytes}, random_u64(),
+                                       WorkingSet::Limits{.pending_max_bytes = options.pending_max_bytes,
+                                                          .history = options.history}, random_u64(),
                                        state);
     if (options.foresee_full_disk) set->set_space_probe([this] { return env->free_space(); });
     tree = std::make_unique<Tree>(*set);
@@ -362,6 +365,12 @@ Vault::~Vault() {
 
 Tree& Vault::tree() { return *impl_->tree; }
 Content& Vault::content() { return *impl_->content; }
+PastView Vault::past() { return PastView(*impl_->set); }
+Trash Vault::trash() { return Trash(*impl_->set); }
+uint64_t Vault::hlc_now() {
+  std::lock_guard lock(impl_->set->mutex());
+  return impl_->set->hlc_now();
+}
 const VaultInfo& Vault::info() const { return impl_->info; }
 bool Vault::read_only() const { return impl_->options.read_only; }
 
@@ -401,7 +410,10 @@ VaultStats Vault::stats() const {
   const State state = impl_->committer->state();
   const WorkingSet::Counts growth = impl_->set->pending_counts();
   VaultStats stats;
-  stats.entries = state.sets[static_cast<size_t>(Table::inodes)].count - 1 + static_cast<uint64_t>(growth.inodes);
+  stats.retired_entries = state.retired_inodes + static_cast<uint64_t>(growth.retired_inodes);
+  stats.retired_content_bytes = state.retired_content_bytes + static_cast<uint64_t>(growth.retired_content_bytes);
+  stats.entries = state.sets[static_cast<size_t>(Table::inodes)].count - 1 + static_cast<uint64_t>(growth.inodes) -
+                  stats.retired_entries;
   stats.content_bytes = state.content_bytes + static_cast<uint64_t>(growth.content_bytes);
   stats.store_bytes = impl_->env->used_bytes();
   stats.disk_bytes = impl_->env->disk_bytes();

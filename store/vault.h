@@ -25,6 +25,8 @@ namespace tain::store {
 class Tree;
 class Content;
 class Scrubber;
+class PastView;
+class Trash;
 
 struct CreateOptions {
   std::optional<Suite> suite;  // none: AES-256-GCM where the CPU has it, else XChaCha20-Poly1305
@@ -44,6 +46,7 @@ struct OpenOptions {
   uint64_t cache_max_bytes = uint64_t{32} << 20;    // of clean blocks, map nodes and inodes
   bool committer_thread = true;        // tests may drive commits by hand with sync()
   bool foresee_full_disk = true;       // tests may let commits find out
+  bool history = false;                // what is overwritten or removed is kept (ADR 13)
   Clock* clock = nullptr;              // not owned; null: the system's
 };
 
@@ -60,8 +63,10 @@ struct VaultInfo {
 };
 
 struct VaultStats {
-  uint64_t entries = 0;        // inodes, without the root
-  uint64_t content_bytes = 0;  // sum of file sizes
+  uint64_t entries = 0;        // inodes that are present, without the root
+  uint64_t content_bytes = 0;  // sum of their file sizes
+  uint64_t retired_entries = 0;        // those that history and trash keep
+  uint64_t retired_content_bytes = 0;  // sum of their file sizes
   uint64_t store_bytes = 0;    // size of the database file
   uint64_t disk_bytes = 0;     // that it takes of the disk: without holes
   uint64_t pending_bytes = 0;
@@ -109,6 +114,11 @@ class Vault {
 
   Tree& tree();
   Content& content();
+  /// How the vault was, and what of that goes or comes back. Of a read-only vault only what it was.
+  PastView past();
+  Trash trash();
+  /// The HLC that is the present; of times before it see store/past.
+  uint64_t hlc_now();
   const VaultInfo& info() const;
   bool read_only() const;
 

@@ -26,6 +26,12 @@ int64_t as_signed(T value) {
   return static_cast<int64_t>(value);
 }
 
+void add_difference(Frozen& out, const Counted& before, const Counted& after) {
+  out.content_bytes_delta += as_signed(after.content_bytes) - as_signed(before.content_bytes);
+  out.retired_inodes_delta += as_signed(after.retired_inodes) - as_signed(before.retired_inodes);
+  out.retired_content_bytes_delta += as_signed(after.retired_content_bytes) - as_signed(before.retired_content_bytes);
+}
+
 }  // namespace
 
 WorkingSet::WorkingSet(Database& database, Clock& clock, const Limits& limits, uint64_t writer, const State& state)
@@ -82,8 +88,10 @@ Result<CachedInode*> WorkingSet::find(Ino ino) {
   auto cached = std::make_unique<CachedInode>();
   cached->record = std::move(*loaded);
   cached->in_database = true;
-  cached->orphan_in_database = cached->record.nlink == 0;
-  cached->committed_size = cached->record.content.size;
+  cached->orphan_in_database = cached->record.nlink == 0 && !cached->record.is_retired();
+  cached->committed = Counted::of(cached->record);
+  const Inode& record = cached->record;
+  cached->state_ms = static_cast<int64_t>(std::max(record.content_stamp.hlc, record.attribute_stamp.hlc) >> 16);
   cached->committed_content_stamp = cached->record.content_stamp;
   cached->map_version = ++map_versions_;
   clean_order_.push_front(ino);
@@ -126,6 +134,7 @@ CachedInode& WorkingSet::create(Inode record) {
   CachedInode& cached = *owned;
   cached.record = std::move(record);
   cached.map_version = ++map_versions_;
+  cached.state_ms = cached.cut_ms = now_ms();
   inodes_.emplace(raw(cached.record.ino), std::move(owned));
   touch(cached, true);
   cached.created_at = cached.changed_at;
@@ -182,6 +191,8 @@ void WorkingSet::remove(CachedInode& inode) {
   inode.blocks.clear();
   account_dropped_nodes(inode);
   account_xattrs(inode, 0);
+  account_version(inode, 0);
+  inode.cut.reset();
   inode.xattrs.reset();
   const bool seen_elsewhere = inode.in_database || is_framed(inode.created_at) || inode.created_at <= frozen_tick_;
   if (!seen_elsewhere) {
@@ -256,7 +267,7 @@ Result<std::optional<Dirent>> WorkingSet::find_name(Ino directory, std::string_v
   return std::optional<Dirent>();
 }
 
-PendingDirent& WorkingSet::set_dirent(Dirent dirent, bool removed) {
+PendingDirent& WorkingSet::set_dirent(Dirent dirent, bool removed, bool keep_stamp) {
   const DirentKey key{raw(dirent.directory), raw(dirent.cookie)};
   auto [it, inserted] = dirents_.try_emplace(key);
   PendingDirent& pending = it->second;
@@ -265,7 +276,8 @@ PendingDirent& WorkingSet::set_dirent(Dirent dirent, bool removed) {
     unjournaled_dirents_.push_back(key);
     unjournaled_bytes_ += kDirentFrameCost + dirent.name.size();
   }
-  if (!removed) dirent.location_stamp = next_stamp();
+  if (!removed && !keep_stamp) dirent.location_stamp = next_stamp();
+  hlc_ = std::max(hlc_, dirent.location_stamp.hlc);
   pending.dirent = std::move(dirent);
   pending.removed = removed;
   pending.changed_at = advance();
@@ -298,10 +310,10 @@ Result<> WorkingSet::add_name(Ino directory, std::string_view name, Ino child, u
   return {};
 }
 
-void WorkingSet::retarget(Dirent dirent, Ino child, uint8_t type) {
+void WorkingSet::retarget(Dirent dirent, Ino child, uint8_t type, bool same_entry) {
   dirent.child = child;
   dirent.type = type;
-  set_dirent(std::move(dirent), false);
+  set_dirent(std::move(dirent), false, same_entry);
 }
 
 void WorkingSet::remove_name(const Dirent& dirent) { set_dirent(dirent, true); }
@@ -412,7 +424,7 @@ Frozen WorkingSet::freeze() {
     CachedInode& inode = *it->second;
     if (inode.deleted) {
       out.removed.push_back({inode.record});
-      if (inode.in_database) out.content_bytes_delta -= as_signed(inode.committed_size);
+      if (inode.in_database) add_difference(out, inode.committed, {});
       continue;
     }
     if (inode.attributes_changed) inode.record.attribute_stamp = next_stamp();
@@ -432,15 +444,20 @@ Frozen WorkingSet::freeze() {
                       .orphan_in_database = inode.orphan_in_database,
                       .floor = inode.frozen_floor,
                       .blocks = {},
-                      .xattrs = std::nullopt};
+                      .xattrs = std::nullopt,
+                      .cut = inode.in_database ? inode.cut : std::nullopt};
+    inode.frozen_cut = std::exchange(inode.cut, std::nullopt);
     file.blocks.reserve(inode.blocks.size());
     for (const auto& [index, block] : inode.blocks) file.blocks.push_back({index, block.data});
     if (!is_committed(inode.xattrs_changed_at)) file.xattrs = inode.xattrs;
-    out.content_bytes_delta += as_signed(inode.record.content.size) - as_signed(inode.committed_size);
+    add_difference(out, inode.committed, Counted::of(inode.record));
     out.files.push_back(std::move(file));
   }
   out.dirents.reserve(dirents_.size());
   for (const auto& [key, pending] : dirents_) out.dirents.emplace_back(pending.dirent, pending.removed);
+  out.past_names.reserve(past_names_.size());
+  for (const auto& [key, pending] : past_names_) out.past_names.emplace_back(pending.name, pending.removed);
+  out.dropped_versions = std::exchange(dropped_versions_, {});
   out.next_ino = next_ino_;
   out.hlc = hlc_;
   frozen_unjournaled_bytes_ = unjournaled_bytes_;
@@ -453,8 +470,11 @@ WorkingSet::Counts WorkingSet::pending_counts() const {
   Counts out;
   for (const auto& [number, inode] : inodes_) {
     if (is_committed(inode->changed_at)) continue;
+    const Counted now = inode->deleted ? Counted{} : Counted::of(inode->record);
     out.inodes += (inode->deleted ? 0 : 1) - (inode->in_database ? 1 : 0);
-    out.content_bytes += (inode->deleted ? 0 : as_signed(inode->record.content.size)) - as_signed(inode->committed_size);
+    out.retired_inodes += as_signed(now.retired_inodes) - as_signed(inode->committed.retired_inodes);
+    out.content_bytes += as_signed(now.content_bytes) - as_signed(inode->committed.content_bytes);
+    out.retired_content_bytes += as_signed(now.retired_content_bytes) - as_signed(inode->committed.retired_content_bytes);
   }
   return out;
 }
@@ -485,8 +505,11 @@ void WorkingSet::finish(Frozen frozen, const std::vector<CommittedMap>& maps) {
     inode.map_version = ++map_versions_;
     inode.committed_content_stamp = frozen.files[i].inode.content_stamp;
     inode.in_database = true;
-    inode.orphan_in_database = frozen.files[i].inode.nlink == 0;
-    inode.committed_size = frozen.files[i].inode.content.size;
+    const Inode& stored = frozen.files[i].inode;
+    inode.orphan_in_database = stored.nlink == 0 && !stored.is_retired();
+    inode.committed = Counted::of(stored);
+    inode.frozen_cut.reset();
+    if (!inode.cut.has_value()) account_version(inode, 0);
     inode.frozen_floor = inode.frozen_journal_floor = kNoBlock;
     for (const Frozen::Block& block : frozen.files[i].blocks) {
       auto pending = inode.blocks.find(block.index);
@@ -507,6 +530,12 @@ void WorkingSet::finish(Frozen frozen, const std::vector<CommittedMap>& maps) {
     dirents_.erase(it);
     account_dirents(-1);
   }
+  for (const auto& [name, was_removed] : frozen.past_names) {
+    auto it = past_names_.find({raw(name.dirent.directory), name.ended_hlc});
+    if (it == past_names_.end() || it->second.changed_at > frozen.tick) continue;
+    past_names_.erase(it);
+    account_dirents(-1);
+  }
   evict();
   // The journal need not have what the database has.
   unjournaled_bytes_ -= std::min(unjournaled_bytes_, std::exchange(frozen_unjournaled_bytes_, 0));
@@ -517,6 +546,10 @@ void WorkingSet::finish(Frozen frozen, const std::vector<CommittedMap>& maps) {
   std::erase_if(unjournaled_dirents_, [&](const DirentKey& key) {
     auto it = dirents_.find(key);
     return it == dirents_.end() || is_framed(it->second.changed_at);
+  });
+  std::erase_if(unjournaled_past_names_, [&](const DirentKey& key) {
+    auto it = past_names_.find(key);
+    return it == past_names_.end() || is_framed(it->second.changed_at);
   });
 }
 
@@ -531,8 +564,11 @@ void WorkingSet::thaw(Frozen frozen) {
     inode.floor = std::min(inode.floor, std::exchange(inode.frozen_floor, kNoBlock));
     inode.journal_floor = std::min(inode.journal_floor, std::exchange(inode.frozen_journal_floor, kNoBlock));
     inode.attributes_changed = true;
+    // Of two states that ended only the first is in the database.
+    if (auto cut = std::exchange(inode.frozen_cut, std::nullopt)) inode.cut = cut;
     dirty_inodes_.push_back(file.inode.ino);
   }
+  for (auto& [ino, ends] : frozen.dropped_versions) dropped_versions_[ino].merge(ends);
   for (const Frozen::Removed& removed : frozen.removed) dirty_inodes_.push_back(removed.inode.ino);
 }
 

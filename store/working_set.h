@@ -26,6 +26,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
@@ -41,6 +43,24 @@
 #include "store/types.h"
 
 namespace tain::store {
+
+/// That what the database has of an inode becomes a version, because a change ended that state (ADR 13).
+struct Cut {
+  uint64_t ended_hlc = 0;
+  Time ended;
+  bool xattrs = false;  // the change was one of the extended attributes
+};
+
+/// Of what history counts of an inode.
+struct Counted {
+  uint64_t content_bytes = 0;
+  uint64_t retired_inodes = 0;  // 0 or 1
+  uint64_t retired_content_bytes = 0;
+  static Counted of(const Inode& inode) {
+    const uint64_t size = inode.content.size;
+    return inode.is_retired() ? Counted{0, 1, size} : Counted{size, 0, 0};
+  }
+};
 
 /// A block that differs from the committed one.
 struct PendingBlock {
@@ -63,7 +83,7 @@ struct CachedInode {
   bool attributes_changed = false;  // since the last commit was frozen: gets a new stamp
   bool content_changed = false;
   bool accessed = false;  // atime is newer than what was last committed or is about to be
-  uint64_t committed_size = 0;  // bytes, as the database has it
+  Counted committed;            // as the database has it
   uint64_t map_version = 0;     // another one, never used before, whenever the committed map or a floor changes
   Stamp committed_content_stamp;  // of the version that the database has
   uint64_t floor = kNoBlock;
@@ -76,11 +96,28 @@ struct CachedInode {
   size_t counted_xattrs = 0;     // bytes of them that are pending
   Tick xattrs_changed_at = 0;
   std::optional<std::list<Ino>::iterator> lru;  // set while clean
+
+  // History (store/history.cc).
+  std::optional<Cut> cut, frozen_cut;  // of the next commit, and of the one under way
+  bool cut_framed = false;             // the journal has `cut`
+  size_t counted_version = 0;          // bytes of the version that is to be written
+  int64_t state_ms = 0;                // wall time of the last change that ends a state
+  int64_t cut_ms = 0;                  // of the last cut, or since when there is something to cut
+  int versions_left = 0;               // before they are thinned; as of `versions_left_ms`
+  int64_t versions_left_ms = 0;
+  bool removing = false;               // directories: the last change took a name away
 };
 
 /// A directory entry that differs from the database.
 struct PendingDirent {
   Dirent dirent;
+  bool removed = false;
+  Tick changed_at = 0;
+};
+
+/// A past name that the database does not have yet, or has to lose.
+struct PendingPastName {
+  PastName name;
   bool removed = false;
   Tick changed_at = 0;
 };
@@ -98,6 +135,7 @@ struct Frozen {
     uint64_t floor = kNoBlock;
     std::vector<Block> blocks;
     std::optional<Xattrs> xattrs;  // set when changed
+    std::optional<Cut> cut;        // the record that the database has becomes a version
   };
   struct Removed {
     Inode inode;
@@ -106,10 +144,13 @@ struct Frozen {
   std::vector<File> files;                        // ascending by inode number
   std::vector<Removed> removed;
   std::vector<std::pair<Dirent, bool>> dirents;   // ascending by key; true: removed
+  std::vector<std::pair<PastName, bool>> past_names;  // ascending by key; true: removed
+  std::map<Ino, std::set<uint64_t>> dropped_versions;
   uint64_t next_ino = 0;
   int64_t content_bytes_delta = 0;
+  int64_t retired_inodes_delta = 0;
+  int64_t retired_content_bytes_delta = 0;
   uint64_t hlc = 0;
-  bool empty() const { return files.empty() && removed.empty() && dirents.empty(); }
 };
 
 /// What the committer learned while writing a Frozen file: its new map.
@@ -131,6 +172,7 @@ class WorkingSet {
   struct Limits {
     uint64_t pending_max_bytes = uint64_t{64} << 20;
     size_t clean_inodes_max = 20'000;
+    bool history = false;  // what is overwritten or removed is kept
   };
   /// `writer` is this opening's incarnation: it marks blocks and stamps.
   WorkingSet(Database& database, Clock& clock, const Limits& limits, uint64_t writer, const State& state);
@@ -169,8 +211,8 @@ class WorkingSet {
   Result<std::optional<Dirent>> find_name(Ino directory, std::string_view name);
   /// Adds the entry under a free cookie. The name must be free. Errors: no_space (16 colliding hashes).
   Result<> add_name(Ino directory, std::string_view name, Ino child, uint8_t type);
-  /// Points an existing entry to another inode.
-  void retarget(Dirent dirent, Ino child, uint8_t type);
+  /// Points an existing entry to another inode. With `same_entry` it is that inode which took the entry over.
+  void retarget(Dirent dirent, Ino child, uint8_t type, bool same_entry = false);
   void remove_name(const Dirent& dirent);
   struct Listing {
     std::vector<Dirent> entries;  // in cookie order; may be empty although more follow
@@ -180,6 +222,45 @@ class WorkingSet {
   };
   /// Some entries with cookies above `after`: about `limit`.
   Result<Listing> list(Ino directory, Cookie after, size_t limit);
+
+  // --- history (store/history.cc) -------------------------------------------------------------------
+  bool keeps_history() const { return limits_.history; }
+  enum class Ending { content, attributes, xattrs };
+  /// Before a change that ends a state of the inode: if that state is to become a version, notes it. May let the lock go
+  /// to wait for a commit, so it comes before any pointer is taken. `removal`: a directory is about to lose a name.
+  void before_change(std::unique_lock<std::mutex>& lock, Ino ino, Ending ending, bool removal = false);
+  /// The name is about to go: keeps it as a past one, if it has stood for a while and is no dropping.
+  void keep_name(const Dirent& dirent, NameEnd why, bool even_if_fresh = false);
+  /// Whether the inode is worth keeping when its last name, `name`, is removed.
+  bool is_worth_keeping(const CachedInode& inode, std::string_view name) const;
+  /// The inode, which has no name any more, leaves the present, and stays.
+  void retire(CachedInode& inode);
+  /// Whether `moved`, about to be renamed over `replaced`, is its next state rather than another entry.
+  bool takes_over(const CachedInode& moved, const CachedInode& replaced, std::string_view name) const;
+  /// `successor` is from now on the entry that `previous` was, which `leaves` the present or goes on as another entry.
+  /// False: there were too many in a short time; `previous` need not be kept.
+  bool succeed(CachedInode& successor, CachedInode& previous, bool leaves);
+  /// A name became free: who is made there soon continues the entry of `ino`.
+  void vacate(Ino directory, std::string_view name, Ino ino);
+  /// The inode whose name this was a moment ago. Each is told once.
+  std::optional<Ino> take_vacated(Ino directory, std::string_view name);
+  /// Marks the inode as a dropping, or not, as its new name says.
+  void classify(CachedInode& inode, std::string_view name);
+  /// Names that `directory` had: those that ended after `ended_after`, ascending by their end.
+  Result<std::vector<PastName>> past_names(Ino directory, uint64_t ended_after);
+  void remove_past_name(const PastName& name);
+  /// Whether a change of that past name is pending; and those that are.
+  bool has_past_name(const PastName& name) const {
+    return past_names_.contains({raw(name.dirent.directory), name.ended_hlc});
+  }
+  void append_past_names(std::vector<PastName>& out) const;
+  /// The inode is back in the present, with one name more, in `directory`.
+  void unretire(CachedInode& inode, Ino directory);
+  /// `previous` is about to be removed: `successor` comes after the one before it.
+  void skip_previous(CachedInode& successor, const CachedInode& previous);
+  /// Makes the next commit drop a version. It need not exist.
+  void drop_version(Ino ino, uint64_t ended_hlc);
+  uint64_t hlc_now() const;
 
   // --- content ------------------------------------------------------------------------------------
   /// The pending block at `index`, made writable: not shared with a commit under way. Makes a whole empty
@@ -208,6 +289,8 @@ class WorkingSet {
   struct Counts {
     int64_t inodes = 0;
     int64_t content_bytes = 0;
+    int64_t retired_inodes = 0;
+    int64_t retired_content_bytes = 0;
   };
   Counts pending_counts() const;
   /// The payload of a frame that brings the journal up to `tick()`; everything counts as journaled from
@@ -270,6 +353,7 @@ class WorkingSet {
   void account_dirents(int64_t count);
   void account_block(size_t size_before, size_t size_after);
   void account_xattrs(CachedInode& inode, size_t size);
+  void account_version(CachedInode& inode, size_t size);
   void account_new_block(CachedInode& inode, std::map<uint64_t, PendingBlock>::iterator it);
   void account_dropped_nodes(CachedInode& inode);
   void ask_retry();
@@ -278,7 +362,17 @@ class WorkingSet {
   void forget(CachedInode& inode);
   void evict();
   void make_clean(CachedInode& inode);
-  PendingDirent& set_dirent(Dirent dirent, bool removed);
+  PendingDirent& set_dirent(Dirent dirent, bool removed, bool keep_stamp = false);
+  void set_past_name(PastName name, bool removed);
+  bool has_stood(int64_t since_ms) const;
+  bool is_version_due(CachedInode& inode) const;
+  bool take_version(CachedInode& inode);
+  bool is_pending(const CachedInode& inode) const {
+    return !is_committed(inode.changed_at) && inode.changed_at > frozen_tick_;
+  }
+  void cut_version(CachedInode& inode, const Cut& cut);
+  int64_t now_ms() const { return clock_.wall_ns() / 1'000'000; }
+  Result<> replay_cut(Reader& r);
   PendingBlock& pending_block(CachedInode& inode, uint64_t index);
   void account_dropped(const PendingBlock& block);
   Stamp next_stamp();
@@ -320,6 +414,14 @@ class WorkingSet {
   std::unordered_map<uint64_t, std::unique_ptr<CachedInode>> inodes_;
   std::list<Ino> clean_order_;  // least recently used last
   std::map<DirentKey, PendingDirent> dirents_;
+  std::map<DirentKey, PendingPastName> past_names_;  // by directory and end
+  std::vector<DirentKey> unjournaled_past_names_;
+  std::map<Ino, std::set<uint64_t>> dropped_versions_;
+  struct Vacated {
+    Ino ino{};
+    int64_t when_ms = 0;
+  };
+  std::map<std::pair<uint64_t, std::string>, Vacated> vacated_;
   std::unordered_set<uint64_t> damaged_directories_;  // a listing goes on from cookie to cookie: whoever ends it must know
   std::vector<Ino> dirty_inodes_;        // changed since the last freeze; may repeat
   std::vector<Ino> unjournaled_inodes_;  // changed since the last frame or commit; may repeat

@@ -36,7 +36,7 @@ class MemoryNodes final : public MapWriter {
     return ref;
   }
 
-  void release(const BlockRef& ref) override {
+  Result<> release(const BlockRef& ref, uint8_t, uint64_t) override {
     const size_t held = nodes_.erase(ref.id) + data_.erase(ref.id);
     EXPECT_EQ(held, 1u) << "released twice, or never written";
   }

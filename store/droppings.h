@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names of the files that editors and desktop programs leave beside the one being edited.
+#pragma once
+
+#include <string_view>
+
+namespace tain::store {
+
+/// Whether a file of this name is an editor's dropping: a swap, backup, lock or safe-save file. Such files are stored like
+/// all others, but nothing of them is kept once they are gone, and they are not synchronized.
+bool is_dropping(std::string_view name);
+
+}  // namespace tain::store

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// The working set's side of history (ADR 13): which states become versions, which inodes stay, which names are kept.
+#include <cstdlib>
+
+#include "base/secret.h"
+#include "store/droppings.h"
+#include "store/working_set.h"
+
+namespace tain::store {
+namespace {
+
+constexpr int64_t kStood_ms = 1000;          // a state that was there for so long is worth keeping
+constexpr int64_t kEndless_ms = 60'000;      // under one who never stops writing: a state in so long
+constexpr int kVersionsAtOnce = 128;         // of one entry; then one for each kEndless_ms
+constexpr int64_t kContinued_ms = 15'000;    // a name that is taken again within it goes on with the same entry
+constexpr size_t kVacatedMax = 4096;
+
+uint64_t milliseconds(uint64_t hlc) { return hlc >> 16; }
+
+void set_past(Inode& record, const Past& past) {
+  record.past = past;
+  if (past == Past{})
+    record.flags &= ~kInodeHasPast;
+  else
+    record.flags |= kInodeHasPast;
+}
+
+int64_t since_epoch_ms(const Time& time) { return time.seconds * 1000 + time.nanoseconds / 1'000'000; }
+
+}  // namespace
+
+uint64_t WorkingSet::hlc_now() const { return std::max(hlc_, static_cast<uint64_t>(now_ms()) << 16); }
+
+/// A clock that was set back is no reason to lose something.
+bool WorkingSet::has_stood(int64_t since_ms) const { return std::abs(now_ms() - since_ms) >= kStood_ms; }
+
+bool WorkingSet::is_version_due(CachedInode& inode) const {
+  if (!has_stood(inode.state_ms) && std::abs(now_ms() - inode.cut_ms) < kEndless_ms) return false;
+  return true;
+}
+
+/// Takes one of the versions that the entry may have in a short time.
+bool WorkingSet::take_version(CachedInode& inode) {
+  const int64_t now = now_ms();
+  if (inode.versions_left_ms == 0) {
+    inode.versions_left = kVersionsAtOnce;
+    inode.versions_left_ms = now;
+  }
+  const int64_t more = std::abs(now - inode.versions_left_ms) / kEndless_ms;
+  if (more > 0) {
+    inode.versions_left = static_cast<int>(std::min<int64_t>(inode.versions_left + more, kVersionsAtOnce));
+    inode.versions_left_ms = now;
+  }
+  if (inode.versions_left == 0) return false;
+  --inode.versions_left;
+  return true;
+}
+
+void WorkingSet::before_change(std::unique_lock<std::mutex>& lock, Ino ino, Ending ending, bool removal) {
+  if (!limits_.history) return;
+  auto found = find(ino);
+  if (!found.ok()) return;  // the change itself will say so
+  CachedInode* inode = *found;
+  const Inode& record = inode->record;
+  const bool is_kept = (record.flags & kInodeUnversioned) == 0 && (record.nlink != 0 || record.is_retired());
+  const bool run_begins = removal && (!inode->removing || has_stood(inode->state_ms));
+  if (record.is_directory()) inode->removing = removal;
+  const bool is_due = is_kept && (record.is_directory() ? (removal ? run_begins : has_stood(inode->state_ms))
+                                                        : is_version_due(*inode));
+  if (is_due && is_pending(*inode)) {
+    commit_now(lock);
+    found = find(ino);
+    if (!found.ok()) return;
+    inode = *found;
+  }
+  inode->state_ms = now_ms();
+  // Nothing that could become a version: without a committer nobody waits for one.
+  if (!is_due || is_pending(*inode) || inode->cut.has_value()) return;
+  if (!inode->in_database && is_committed(inode->changed_at)) return;
+  if (!take_version(*inode)) return;
+  cut_version(*inode, {.ended_hlc = next_stamp().hlc, .ended = now(), .xattrs = ending == Ending::xattrs});
+  // It is part of the change that follows, which makes the inode pending.
+}
+
+void WorkingSet::cut_version(CachedInode& inode, const Cut& cut) {
+  inode.cut = cut;
+  inode.cut_framed = false;
+  inode.cut_ms = now_ms();
+  inode.record.flags |= kInodeHasVersions;
+  // What is replaced may be longer than what replaces it; the map's root is most of it.
+  account_version(inode, kRecordOverhead + 512 + inode.record.content.root.size() * (62 + kPatchesMax * 62) +
+                             (cut.xattrs ? kXattrTotalMax : 0));
+}
+
+void WorkingSet::keep_name(const Dirent& dirent, NameEnd why, bool even_if_fresh) {
+  if (!limits_.history || is_dropping(dirent.name)) return;
+  if (!even_if_fresh && !has_stood(static_cast<int64_t>(milliseconds(dirent.location_stamp.hlc)))) return;
+  set_past_name({.ended_hlc = next_stamp().hlc, .why = why, .dirent = dirent}, false);
+}
+
+void WorkingSet::set_past_name(PastName name, bool removed) {
+  const DirentKey key{raw(name.dirent.directory), name.ended_hlc};
+  auto [it, inserted] = past_names_.try_emplace(key);
+  if (inserted) account_dirents(1);
+  if (inserted || is_framed(it->second.changed_at)) {
+    unjournaled_past_names_.push_back(key);
+    unjournaled_bytes_ += 128 + name.dirent.name.size();
+  }
+  hlc_ = std::max(hlc_, name.ended_hlc);
+  it->second = {.name = std::move(name), .removed = removed, .changed_at = advance()};
+}
+
+void WorkingSet::remove_past_name(const PastName& name) { set_past_name(name, true); }
+
+bool WorkingSet::is_worth_keeping(const CachedInode& inode, std::string_view name) const {
+  const Inode& record = inode.record;
+  if (!limits_.history || S_ISSOCK(record.mode)) return false;
+  if ((record.flags & kInodeSucceeded) != 0) return true;
+  if ((record.flags & kInodeUnversioned) != 0 || is_dropping(name)) return false;
+  const bool has_history = (record.flags & (kInodeHasVersions | kInodeHasPast)) != 0;
+  return has_history || has_stood(since_epoch_ms(record.btime));
+}
+
+void WorkingSet::retire(CachedInode& inode) {
+  Past past = inode.record.past;
+  past.retired = next_stamp().hlc;
+  set_past(inode.record, past);
+  touch(inode);
+}
+
+bool WorkingSet::takes_over(const CachedInode& moved, const CachedInode& replaced, std::string_view name) const {
+  const Inode& from = moved.record;
+  const Inode& to = replaced.record;
+  if (!limits_.history || is_dropping(name) || from.is_directory() || to.is_directory()) return false;
+  if ((to.flags & kInodeUnversioned) != 0) return false;
+  if ((from.flags & (kInodeHasPast | kInodeHasVersions | kInodeSucceeded)) != 0) return false;
+  const auto is_recent = [&](int64_t ms) { return std::abs(now_ms() - ms) < kContinued_ms; };
+  return (from.flags & kInodeUnversioned) != 0 || is_recent(since_epoch_ms(from.btime)) || is_recent(moved.state_ms);
+}
+
+bool WorkingSet::succeed(CachedInode& successor, CachedInode& previous, bool leaves) {
+  const bool is_kept = take_version(previous);
+  successor.versions_left = previous.versions_left;
+  successor.versions_left_ms = previous.versions_left_ms;
+  Past past = successor.record.past;
+  past.since = next_stamp().hlc;
+  past.previous = is_kept ? previous.record.ino : previous.record.past.previous;
+  if (raw(past.previous) == 0) past.since = 0;
+  set_past(successor.record, past);
+  successor.record.flags &= ~kInodeUnversioned;
+  successor.record.entry = previous.record.entry;
+  touch(successor);
+  if (!leaves) fill_random(previous.record.entry.bytes);  // it goes on, as another entry
+  if (is_kept) previous.record.flags |= kInodeSucceeded;
+  touch(previous);
+  return is_kept;
+}
+
+void WorkingSet::vacate(Ino directory, std::string_view name, Ino ino) {
+  if (!limits_.history || is_dropping(name)) return;
+  if (vacated_.size() >= kVacatedMax)
+    std::erase_if(vacated_, [&](const auto& item) { return std::abs(now_ms() - item.second.when_ms) >= kContinued_ms; });
+  if (vacated_.size() >= kVacatedMax) vacated_.clear();
+  vacated_[{raw(directory), std::string(name)}] = {.ino = ino, .when_ms = now_ms()};
+}
+
+std::optional<Ino> WorkingSet::take_vacated(Ino directory, std::string_view name) {
+  if (vacated_.empty()) return std::nullopt;
+  const auto it = vacated_.find({raw(directory), std::string(name)});
+  if (it == vacated_.end()) return std::nullopt;
+  const Vacated found = it->second;
+  vacated_.erase(it);
+  if (std::abs(now_ms() - found.when_ms) >= kContinued_ms) return std::nullopt;
+  return found.ino;
+}
+
+void WorkingSet::classify(CachedInode& inode, std::string_view name) {
+  if (!limits_.history) return;
+  if (is_dropping(name))
+    inode.record.flags |= kInodeUnversioned;
+  else
+    inode.record.flags &= ~kInodeUnversioned;
+}
+
+Result<std::vector<PastName>> WorkingSet::past_names(Ino directory, uint64_t ended_after) {
+  std::vector<PastName> out;
+  if (ended_after == UINT64_MAX) return out;
+  ReadTxn txn = TRY(ReadTxn::begin(database_.env()));
+  for (PastName& name : TRY(database_.load_past_names(txn, directory, ended_after + 1)))
+    if (!past_names_.contains({raw(directory), name.ended_hlc})) out.push_back(std::move(name));
+  for (auto it = past_names_.upper_bound({raw(directory), ended_after});
+       it != past_names_.end() && it->first.first == raw(directory); ++it)
+    if (!it->second.removed) out.push_back(it->second.name);
+  std::sort(out.begin(), out.end(), [](const PastName& a, const PastName& b) { return a.ended_hlc < b.ended_hlc; });
+  return out;
+}
+
+void WorkingSet::append_past_names(std::vector<PastName>& out) const {
+  for (const auto& [key, pending] : past_names_)
+    if (!pending.removed) out.push_back(pending.name);
+}
+
+void WorkingSet::unretire(CachedInode& inode, Ino directory) {
+  Inode& record = inode.record;
+  Past past = record.past;
+  past.retired = 0;
+  set_past(record, past);
+  if (record.is_directory()) {
+    record.nlink = 2;
+    record.parent = directory;
+  } else {
+    ++record.nlink;
+  }
+  touch(inode);
+}
+
+void WorkingSet::skip_previous(CachedInode& successor, const CachedInode& previous) {
+  Past past = successor.record.past;
+  past.previous = previous.record.past.previous;
+  if (raw(past.previous) == 0) past.since = 0;
+  set_past(successor.record, past);
+  touch(successor);
+}
+
+void WorkingSet::drop_version(Ino ino, uint64_t ended_hlc) {
+  if (dropped_versions_.empty() && is_committed(tick_)) advance();  // there is something to commit
+  dropped_versions_[ino].insert(ended_hlc);
+}
+
+}  // namespace tain::store

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/past.h"
+
+#include <algorithm>
+
+#include "store/content.h"
+#include "store/load_block.h"
+#include "store/tree.h"
+#include "store/working_set.h"
+
+namespace tain::store {
+namespace {
+
+constexpr size_t kChainMax = 1'000'000;  // inodes of one entry: a circle would be a damaged vault
+constexpr size_t kListChunk = 512;
+
+}  // namespace
+
+Result<std::vector<PastState>> PastView::states_of(Ino ino) {
+  std::vector<PastState> out;
+  std::optional<Cut> cut;
+  std::optional<Cut> frozen_cut;
+  {
+    auto lock = set_.lock();
+    CachedInode* inode = TRY(set_.find(ino));
+    PastState present;
+    present.inode = inode->record;
+    present.ended_hlc = inode->record.past.retired;
+    out.push_back(std::move(present));
+    cut = inode->cut;
+    frozen_cut = inode->frozen_cut;
+  }
+  if ((out[0].inode.flags & kInodeHasVersions) == 0) return out;
+  Database& database = set_.database();
+  ReadTxn txn = TRY(ReadTxn::begin(database.env()));
+  std::vector<Version> versions = TRY(database.load_versions(txn, ino));
+  // What is to become a version is what the database has, until it has become one.
+  for (const auto& pending : {cut, frozen_cut}) {
+    if (!pending.has_value()) continue;
+    if (!versions.empty() && versions.front().ended_hlc >= pending->ended_hlc) continue;
+    auto stored = TRY(database.load_inode(txn, ino));
+    if (!stored.has_value()) continue;
+    Version version{.ended_hlc = pending->ended_hlc, .ended = pending->ended, .xattrs = std::nullopt, .inode = std::move(*stored)};
+    if (pending->xattrs) version.xattrs = TRY(database.load_xattrs(txn, ino));
+    versions.insert(versions.begin(), std::move(version));
+    break;  // of two the newer one is what the database will have when the older one is there
+  }
+  for (Version& version : versions)
+    out.push_back({.inode = std::move(version.inode),
+                   .ended_hlc = version.ended_hlc,
+                   .ended = version.ended,
+                   .is_version = true,
+                   .xattrs = std::move(version.xattrs)});
+  return out;
+}
+
+Result<std::vector<PastState>> PastView::log(Ino ino) {
+  std::vector<PastState> out;
+  for (size_t length = 0; raw(ino) != 0 && length < kChainMax; ++length) {
+    auto states = states_of(ino);
+    if (states.is(Code::not_found) && length > 0) break;  // pruned
+    auto found = TRY(std::move(states));
+    // Where the entry went on as another inode, what this one became afterwards is not its history.
+    const uint64_t until = length > 0 ? out.back().inode.past.since : UINT64_MAX;
+    const Ino previous = found[0].inode.past.previous;
+    const uint64_t since = found[0].inode.past.since;
+    bool is_first = true;
+    for (PastState& state : found) {
+      if (length > 0 && is_first && state.ended_hlc == 0) state.ended_hlc = until;
+      is_first = false;
+      if (state.ended_hlc > until && state.is_version) continue;
+      state.inode.past.previous = previous;
+      state.inode.past.since = since;
+      out.push_back(std::move(state));
+    }
+    ino = previous;
+  }
+  return out;
+}
+
+Result<PastState> PastView::state_of(Ino ino, uint64_t hlc) {
+  auto states = TRY(states_of(ino));
+  size_t found = 0;
+  for (size_t i = 1; i < states.size() && states[i].ended_hlc > hlc; ++i) found = i;
+  PastState out = std::move(states[found]);
+  // Attributes are those of the next state that has some.
+  for (size_t i = found; !out.xattrs.has_value() && i-- > 1;) out.xattrs = states[i].xattrs;
+  return out;
+}
+
+Result<PastState> PastView::state(const Dirent& dirent, uint64_t hlc) {
+  Ino ino = dirent.child;
+  for (size_t length = 0; length < kChainMax; ++length) {
+    Inode record;
+    {
+      auto lock = set_.lock();
+      record = TRY(set_.find(ino))->record;
+    }
+    // The name was there before this inode took it over.
+    const bool is_later = record.past.since > hlc && dirent.location_stamp.hlc < record.past.since;
+    if (!is_later || raw(record.past.previous) == 0) break;
+    ino = record.past.previous;
+  }
+  return state_of(ino, hlc);
+}
+
+Result<std::vector<Dirent>> PastView::list(Ino directory, uint64_t hlc) {
+  std::vector<Dirent> out;
+  Cookie after{0};
+  for (bool end = false; !end;) {
+    auto lock = set_.lock();
+    WorkingSet::Listing listing = TRY(set_.list(directory, after, kListChunk));
+    for (Dirent& dirent : listing.entries)
+      if (dirent.location_stamp.hlc <= hlc) out.push_back(std::move(dirent));
+    after = listing.reached;
+    end = listing.end;
+  }
+  auto lock = set_.lock();
+  for (PastName& name : TRY(set_.past_names(directory, hlc)))
+    if (name.dirent.location_stamp.hlc <= hlc) out.push_back(std::move(name.dirent));
+  std::sort(out.begin(), out.end(), [](const Dirent& a, const Dirent& b) { return a.cookie < b.cookie; });
+  // Kept out of the lock between the chunks: a name may have gone from one list to the other meanwhile.
+  out.erase(std::unique(out.begin(), out.end(),
+                        [](const Dirent& a, const Dirent& b) { return a.cookie == b.cookie && a.name == b.name; }),
+            out.end());
+  return out;
+}
+
+Result<std::optional<PastEntry>> PastView::lookup(Ino directory, std::string_view name, uint64_t hlc) {
+  std::optional<Dirent> found;
+  {
+    auto lock = set_.lock();
+    auto present = TRY(set_.find_name(directory, name));
+    if (present.has_value() && present->location_stamp.hlc <= hlc) found = std::move(present);
+    if (!found.has_value())
+      for (PastName& past : TRY(set_.past_names(directory, hlc)))
+        if (past.dirent.name == name && past.dirent.location_stamp.hlc <= hlc) found = std::move(past.dirent);
+  }
+  if (!found.has_value()) return std::optional<PastEntry>();
+  PastState there = TRY(state(*found, hlc));
+  return std::optional<PastEntry>(PastEntry{std::move(*found), std::move(there)});
+}
+
+Result<size_t> PastView::read(const PastState& state, uint64_t offset, ByteSpan out) {
+  if (!state.is_version) return Content(set_).read(state.inode.ino, offset, out, Access::unnoticed);
+  return read_content(set_.database(), state.inode.content, offset, out);
+}
+
+Result<Xattrs> PastView::xattrs(const PastState& state) {
+  if (state.xattrs.has_value()) return *state.xattrs;
+  return Tree(set_).list_xattrs(state.inode.ino);
+}
+
+}  // namespace tain::store

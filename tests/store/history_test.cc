@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+// History, trash and time travel of the store (ADR 13).
+#include <gtest/gtest.h>
+
+#include <dirent.h>
+
+#include "store/content.h"
+#include "store/past.h"
+#include "store/trash.h"
+#include "store/tree.h"
+#include "tests/support/audit.h"
+#include "tests/support/temp_vault.h"
+
+namespace tain::store {
+namespace {
+
+using test::TempVault;
+
+class HistoryTest : public testing::Test {
+ protected:
+  static OpenOptions options() {
+    OpenOptions out;
+    out.committer_thread = false;
+    out.history = true;
+    return out;
+  }
+  Ino make(const std::string& name, const std::string& text, Ino directory = kRootIno) {
+    const Ino ino = temp_.make_file(directory, name);
+    temp_.write(ino, 0, text);
+    return ino;
+  }
+  /// Time passes, and the committer has done its work.
+  void stand(int64_t seconds = 10) {
+    temp_.clock().advance_seconds(1);
+    ASSERT_TRUE(temp_.vault().sync().ok());
+    temp_.clock().advance_seconds(seconds - 1);
+  }
+  /// As editors do that save by renaming.
+  Ino save_by_rename(const std::string& name, const std::string& text, Ino directory = kRootIno) {
+    const Ino ino = make(".goutputstream-1", text, directory);
+    auto renamed = temp_.tree().rename(directory, ".goutputstream-1", directory, name, RenameMode::replace);
+    EXPECT_TRUE(renamed.ok());
+    if (renamed.ok() && renamed->has_value() && (*renamed)->orphan) {
+      EXPECT_TRUE(temp_.tree().reap((*renamed)->ino).ok());
+    }
+    return ino;
+  }
+  void overwrite(Ino ino, const std::string& text) {
+    AttrChange cut;
+    cut.size = 0;
+    ASSERT_TRUE(temp_.tree().setattr(ino, cut).ok());
+    temp_.write(ino, 0, text);
+  }
+  std::string text_of(const PastState& state) {
+    Bytes out(state.inode.content.size);
+    auto got = temp_.vault().past().read(state, 0, out);
+    if (!got.ok()) return "error: " + got.error().message();
+    return std::string(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(*got));
+  }
+  std::vector<std::string> texts(Ino ino) {
+    std::vector<std::string> out;
+    auto log = temp_.vault().past().log(ino);
+    EXPECT_TRUE(log.ok());
+    if (log.ok())
+      for (const PastState& state : *log) out.push_back(text_of(state));
+    return out;
+  }
+  Ino ino_of(const std::string& name, Ino directory = kRootIno) {
+    auto attr = temp_.tree().lookup(directory, name);
+    return attr.ok() ? attr->ino : Ino{0};
+  }
+  std::string text_at(const std::string& name, uint64_t hlc, Ino directory = kRootIno) {
+    auto found = temp_.vault().past().lookup(directory, name, hlc);
+    if (!found.ok()) return "error: " + found.error().message();
+    return found->has_value() ? text_of((*found)->state) : "nothing";
+  }
+  void remove(const std::string& name, Ino directory = kRootIno) {
+    auto gone = temp_.tree().unlink(directory, name);
+    ASSERT_TRUE(gone.ok());
+    if (gone->orphan) { ASSERT_TRUE(temp_.tree().reap(gone->ino).ok()); }
+  }
+  std::vector<TrashItem> trash() {
+    auto out = temp_.vault().trash().list();
+    EXPECT_TRUE(out.ok());
+    return out.ok() ? *out : std::vector<TrashItem>();
+  }
+  void audit() {
+    ASSERT_TRUE(temp_.vault().close().ok());
+    temp_.close();
+    EXPECT_EQ(test::audit_store(temp_.directory(), TempVault::password()), std::vector<std::string>());
+    temp_.reopen();
+  }
+
+  TempVault temp_{options()};
+};
+
+using Texts = std::vector<std::string>;
+
+TEST_F(HistoryTest, WritingInPlaceOverAStateThatStoodKeepsIt) {
+  const Ino ino = make("a.md", "one");
+  stand();
+  overwrite(ino, "two");
+  EXPECT_EQ(texts(ino), (Texts{"two", "one"})) << "before the commit";
+  stand();
+  overwrite(ino, "three");
+  stand();
+
+  EXPECT_EQ(texts(ino), (Texts{"three", "two", "one"}));
+  audit();
+  EXPECT_EQ(texts(ino), (Texts{"three", "two", "one"}));
+}
+
+TEST_F(HistoryTest, AStateOfAMomentIsNotKept) {
+  const Ino ino = make("a.md", "one");
+  stand();
+  overwrite(ino, "two");
+  ASSERT_TRUE(temp_.vault().sync().ok());
+  overwrite(ino, "three");
+  stand();
+
+  EXPECT_EQ(texts(ino), (Texts{"three", "one"}));
+}
+
+TEST_F(HistoryTest, TwentyQuickSavesByRenameAreTwentyVersions) {
+  make("a.md", "0");
+  stand();
+  Texts expected{"0"};
+  for (int i = 1; i <= 20; ++i) {
+    save_by_rename("a.md", std::to_string(i));
+    expected.insert(expected.begin(), std::to_string(i));
+    if (i == 7) { ASSERT_TRUE(temp_.vault().sync().ok()); }
+  }
+
+  EXPECT_EQ(texts(ino_of("a.md")), expected);
+  audit();
+  EXPECT_EQ(texts(ino_of("a.md")), expected);
+  EXPECT_TRUE(trash().empty());
+}
+
+TEST_F(HistoryTest, WhatWasFsyncedSurvivesACrashWithItsHistory) {
+  const Ino ino = make("a.md", "one");
+  stand();
+  overwrite(ino, "two");
+  ASSERT_TRUE(temp_.vault().fsync(ino).ok());
+  for (const char* text : {"three", "four"}) {
+    const Ino saved = save_by_rename("a.md", text);
+    ASSERT_TRUE(temp_.vault().fsync(saved).ok());
+  }
+  temp_.crash();
+
+  EXPECT_EQ(texts(ino_of("a.md")), (Texts{"four", "three", "two", "one"}));
+  audit();
+  EXPECT_EQ(texts(ino_of("a.md")), (Texts{"four", "three", "two", "one"}));
+}
+
+TEST_F(HistoryTest, VersionsShareBlocksAndFreeThemWhenPruned) {
+  std::string big(5 << 20, 'x');
+  const Ino ino = make("big", big);
+  stand();
+  const uint64_t before = temp_.vault().stats().store_bytes;
+  for (int i = 0; i < 50; ++i) {
+    temp_.write(ino, static_cast<uint64_t>(i) * 100'000, "change " + std::to_string(i));
+    stand();
+  }
+  EXPECT_EQ(texts(ino).size(), 51u);
+  EXPECT_LT(temp_.vault().stats().store_bytes, before + (8u << 20)) << "fifty copies would be 250 MB";
+  EXPECT_EQ(texts(ino)[50], big);
+  audit();
+
+  auto pruned = temp_.vault().trash().prune({.all_s = 0, .hourly_s = 0, .daily_s = 0, .monthly_s = 0},
+                                            INT64_C(1'900'000'000), false);
+  ASSERT_TRUE(pruned.ok());
+  EXPECT_EQ(pruned->states, 50u);
+  stand();
+  EXPECT_EQ(texts(ino).size(), 1u);
+  audit();
+}
+
+TEST_F(HistoryTest, PruningSomeVersionsLeavesTheOthersWhole) {
+  std::string text(300'000, 'a');
+  const Ino ino = make("f", text);
+  Texts expected{text};
+  for (int i = 0; i < 12; ++i) {
+    stand(1800);
+    text.replace(static_cast<size_t>(i) * 20'000, 5, "edit" + std::to_string(i % 10));
+    temp_.write(ino, static_cast<uint64_t>(i) * 20'000, "edit" + std::to_string(i % 10));
+    expected.insert(expected.begin(), text);
+  }
+  stand();
+  ASSERT_EQ(texts(ino), expected);
+  const int64_t now_s = static_cast<int64_t>(temp_.vault().hlc_now() >> 16) / 1000;
+  ASSERT_TRUE(temp_.vault().trash().prune({.all_s = 0}, now_s, false).ok());
+  stand();
+
+  const Texts left = texts(ino);
+  EXPECT_LT(left.size(), expected.size());
+  EXPECT_GE(left.size(), 6u);
+  for (const std::string& one : left) EXPECT_NE(std::find(expected.begin(), expected.end(), one), expected.end());
+  audit();
+  EXPECT_EQ(texts(ino), left);
+}
+
+TEST_F(HistoryTest, ANameThatIsTakenAgainGoesOnWithItsHistory) {
+  make("a.md", "one");
+  stand();
+  // As Vim: the file becomes the backup, a new one is written, the backup goes.
+  ASSERT_TRUE(temp_.tree().rename(kRootIno, "a.md", kRootIno, "a.md~", RenameMode::replace).ok());
+  const Ino second = make("a.md", "two");
+  remove("a.md~");
+  EXPECT_EQ(texts(second), (Texts{"two", "one"}));
+  stand();
+  remove("a.md");
+  const Ino third = make("a.md", "three");
+  stand();
+
+  EXPECT_EQ(texts(third), (Texts{"three", "two", "one"}));
+  EXPECT_TRUE(trash().empty());
+  audit();
+}
+
+TEST_F(HistoryTest, AnEstablishedEntryMovedOverAnotherPutsThatIntoTheTrash) {
+  const Ino one = make("one", "1");
+  make("two", "2");
+  stand(60);
+  overwrite(one, "1b");
+  stand(60);
+  ASSERT_TRUE(temp_.tree().rename(kRootIno, "one", kRootIno, "two", RenameMode::replace).ok());
+  stand();
+
+  EXPECT_EQ(texts(one), (Texts{"1b", "1"}));
+  ASSERT_EQ(trash().size(), 1u);
+  EXPECT_EQ(trash()[0].name.dirent.name, "two");
+  ASSERT_TRUE(temp_.vault().trash().restore(trash()[0].name, kRootIno, "two restored").ok());
+  EXPECT_EQ(temp_.read(ino_of("two restored")), "2");
+  audit();
+}
+
+TEST_F(HistoryTest, DroppingsLeaveNothing) {
+  const Ino swap = make(".a.md.swp", "swap");
+  stand();
+  overwrite(swap, "other");
+  stand();
+  EXPECT_EQ(texts(swap), (Texts{"other"}));
+  remove(".a.md.swp");
+  stand();
+
+  EXPECT_TRUE(trash().empty());
+  EXPECT_EQ(temp_.vault().stats().retired_entries, 0u);
+  audit();
+}
+
+TEST_F(HistoryTest, AFolderComesBackFromTheTrashAsItWas) {
+  const Ino top = temp_.make_directory(kRootIno, "top");
+  const Ino below = temp_.make_directory(top, "below");
+  const Ino file = make("file", "text", below);
+  make("gone before", "x", below);
+  ASSERT_TRUE(temp_.tree().link(file, top, "other name").ok());
+  ASSERT_TRUE(temp_.tree().set_xattr(file, "user.x", as_bytes("value"), XattrMode::any).ok());
+  stand(100);
+  remove("gone before", below);
+  stand(100);
+  const auto times = [&](Ino ino) { return temp_.tree().getattr(ino)->mtime; };
+  const auto top_time = times(top), below_time = times(below);
+
+  remove("file", below);
+  ASSERT_TRUE(temp_.tree().rmdir(top, "below").ok());
+  remove("other name", top);
+  ASSERT_TRUE(temp_.tree().rmdir(kRootIno, "top").ok());
+  stand(1000);
+  const auto items = trash();
+  const auto item = std::find_if(items.begin(), items.end(), [](const TrashItem& i) { return i.name.dirent.name == "top"; });
+  ASSERT_NE(item, items.end());
+  EXPECT_FALSE(item->is_inside);
+  auto restored = temp_.vault().trash().restore(item->name, kRootIno, "top");
+  ASSERT_TRUE(restored.ok());
+
+  EXPECT_EQ(restored->entries, 4u);
+  EXPECT_EQ(ino_of("file", below), file);
+  EXPECT_EQ(ino_of("other name", top), file);
+  EXPECT_EQ(temp_.tree().getattr(file)->nlink, 2u);
+  EXPECT_EQ(temp_.read(file), "text");
+  EXPECT_EQ(temp_.tree().get_xattr(file, "user.x").value(), Bytes({'v', 'a', 'l', 'u', 'e'}));
+  EXPECT_EQ(times(top), top_time);
+  EXPECT_EQ(times(below), below_time);
+  EXPECT_EQ(ino_of("gone before", below), Ino{0});
+  audit();
+}
+
+TEST_F(HistoryTest, EmptyingTheTrashFreesEverything) {
+  const Ino folder = temp_.make_directory(kRootIno, "folder");
+  const Ino file = make("file", std::string(200'000, 'x'), folder);
+  stand();
+  overwrite(file, "short");
+  stand();
+  remove("file", folder);
+  ASSERT_TRUE(temp_.tree().rmdir(kRootIno, "folder").ok());
+  stand();
+  EXPECT_EQ(temp_.vault().stats().retired_entries, 2u);
+  auto emptied = temp_.vault().trash().empty(UINT64_MAX);
+  ASSERT_TRUE(emptied.ok());
+  EXPECT_EQ(emptied->entries, 2u);
+  stand();
+
+  EXPECT_EQ(temp_.vault().stats().retired_entries, 0u);
+  EXPECT_EQ(temp_.vault().stats().entries, 0u);
+  EXPECT_TRUE(trash().empty());
+  audit();
+}
+
+TEST_F(HistoryTest, TheVaultAtATimeIsAsItWas) {
+  const Ino folder = temp_.make_directory(kRootIno, "folder");
+  const Ino a = make("a", "a1", folder);
+  make("b", "b1", folder);
+  stand();
+  const uint64_t first = temp_.vault().hlc_now();
+  stand();
+  overwrite(a, "a2");
+  ASSERT_TRUE(temp_.tree().rename(folder, "b", kRootIno, "b moved", RenameMode::replace).ok());
+  make("c", "c1", folder);
+  stand();
+  const uint64_t second = temp_.vault().hlc_now();
+  stand();
+  save_by_rename("a", "a3", folder);
+  remove("c", folder);
+  stand();
+
+  const auto look = [&] {
+    EXPECT_EQ(text_at("a", first, folder), "a1");
+    EXPECT_EQ(text_at("b", first, folder), "b1");
+    EXPECT_EQ(text_at("c", first, folder), "nothing");
+    EXPECT_EQ(text_at("b moved", first), "nothing");
+    EXPECT_EQ(text_at("a", second, folder), "a2");
+    EXPECT_EQ(text_at("b", second, folder), "nothing");
+    EXPECT_EQ(text_at("c", second, folder), "c1");
+    EXPECT_EQ(text_at("b moved", second), "b1");
+    EXPECT_EQ(temp_.vault().past().list(folder, first)->size(), 2u);
+    EXPECT_EQ(temp_.vault().past().list(folder, second)->size(), 2u);
+    EXPECT_EQ(temp_.vault().past().list(folder, temp_.vault().hlc_now())->size(), 1u);
+  };
+  look();
+  audit();
+  look();
+}
+
+TEST_F(HistoryTest, AnEndlessWriterLeavesOneVersionAMinute) {
+  const Ino ino = make("database", "0");
+  stand();
+  for (int i = 0; i < 600; ++i) {
+    temp_.clock().advance_seconds(i % 2);  // half of them within the second
+    temp_.write(ino, 0, std::to_string(i));
+    ASSERT_TRUE(temp_.vault().sync().ok());
+  }
+  EXPECT_LE(texts(ino).size(), 128u + 7u);
+  EXPECT_GE(texts(ino).size(), 5u);
+  audit();
+}
+
+TEST(RetentionTest, KeepsTheLastStateOfEachPeriod) {
+  constexpr int64_t kHour = 3600, kDay = 24 * kHour;
+  const int64_t now = 1'790'000'000 / kDay * kDay;
+  std::vector<int64_t> ended;
+  for (int64_t t = now - 1; t > now - 400 * kDay; t -= kHour / 2) ended.push_back(t);
+  const auto keep = kept_by({}, ended, now);
+  const auto count = [&](int64_t from, int64_t to) {
+    size_t n = 0;
+    for (size_t i = 0; i < ended.size(); ++i) n += keep[i] && now - ended[i] > from && now - ended[i] <= to;
+    return n;
+  };
+
+  EXPECT_EQ(count(0, kDay), 48u);
+  EXPECT_EQ(count(kDay, 7 * kDay), 6u * 24);
+  EXPECT_EQ(count(7 * kDay, 91 * kDay), 84u);
+  EXPECT_GE(count(91 * kDay, 400 * kDay), 10u);
+  EXPECT_LE(count(91 * kDay, 400 * kDay), 11u);
+}
+
+}  // namespace
+}  // namespace tain::store
