@@ -232,8 +232,8 @@ Bytes encode_version(const Version& version) {
   Writer w(out);
   w.u64(version.ended_hlc);
   put_time(w, version.ended);
-  w.u8(version.xattrs.has_value() ? 1 : 0).string32(encode_inode(version.inode));
-  if (version.xattrs.has_value()) w.string32(encode_xattrs(version.inode.ino, *version.xattrs));
+  w.string32(encode_inode(version.inode));
+  if ((version.inode.flags & kInodeHasXattrs) != 0) w.string32(encode_xattrs(version.inode.ino, version.xattrs));
   return out;
 }
 
@@ -242,16 +242,17 @@ Result<Version> decode_version(ByteView body) {
   Version out;
   out.ended_hlc = r.u64();
   out.ended = get_time(r);
-  const uint8_t has_xattrs = r.u8();
   const ByteView inode = r.string32();
-  const ByteView xattrs = has_xattrs != 0 ? r.string32() : ByteView();
-  if (!r.done() || has_xattrs > 1) return bad("version");
+  if (r.failed()) return bad("version");
   out.inode = TRY(decode_inode(inode));
-  if (has_xattrs != 0) {
+  if ((out.inode.flags & kInodeHasXattrs) != 0) {
+    const ByteView xattrs = r.string32();
+    if (r.failed()) return bad("version");
     InodeXattrs decoded = TRY(decode_xattrs(xattrs));
     if (decoded.ino != out.inode.ino) return bad("version");
     out.xattrs = std::move(decoded.xattrs);
   }
+  if (!r.done()) return bad("version");
   return out;
 }
 

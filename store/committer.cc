@@ -129,8 +129,8 @@ Result<> put_inode(Batch& batch, const Frozen::File& file, const ContentRecord& 
 
 /// What the database has of an inode becomes a version.
 Result<> put_version(Database& database, const ReadTxn& txn, Batch& batch, const Inode& stored, const Cut& cut) {
-  Version version{.ended_hlc = cut.ended_hlc, .ended = cut.ended, .xattrs = std::nullopt, .inode = stored};
-  if (cut.xattrs) version.xattrs = TRY(database.load_xattrs(txn, stored.ino));
+  Version version{.ended_hlc = cut.ended_hlc, .ended = cut.ended, .xattrs = {}, .inode = stored};
+  if ((stored.flags & kInodeHasXattrs) != 0) version.xattrs = TRY(database.load_xattrs(txn, stored.ino));
   return batch.put_record(Table::versions, version_key(stored.ino, cut.ended_hlc), Kind::version, kVersionSchema,
                           encode_version(version), true);
 }

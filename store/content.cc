@@ -167,7 +167,7 @@ Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges priv
   auto lock = set_.lock();
   TRY(set_.wait_for_room(lock, Growth::of_content(data.size())));
   if (data.empty()) return {};
-  set_.before_change(lock, ino, WorkingSet::Ending::content);
+  set_.before_change(lock, ino);
 
   Bases bases;
   const auto edges = edge_changes(offset, data.size(), BlockChange::Kind::write);
@@ -200,7 +200,7 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
   const uint64_t first_whole = (offset + kBlockSize - 1) / kBlockSize;
   auto lock = set_.lock();
   set_.wait_to_free(lock);
-  set_.before_change(lock, ino, WorkingSet::Ending::content);
+  set_.before_change(lock, ino);
 
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     // Which whole blocks exist below the range is asked of the committed map, without the lock.

@@ -11,7 +11,8 @@ namespace {
 
 constexpr int64_t kStood_ms = 1000;          // a state that was there for so long is worth keeping
 constexpr int64_t kEndless_ms = 60'000;      // under one who never stops writing: a state in so long
-constexpr int kVersionsAtOnce = 128;         // of one entry; then one for each kEndless_ms
+constexpr int kStoodAtOnce = 1024;           // states of one entry; then one for each kEndless_ms
+constexpr int kQuickAtOnce = 128;            // the same, of those that did not stand
 constexpr int64_t kContinued_ms = 15'000;    // a name that is taken again within it goes on with the same entry
 constexpr size_t kVacatedMax = 4096;
 
@@ -34,29 +35,27 @@ uint64_t WorkingSet::hlc_now() const { return std::max(hlc_, static_cast<uint64_
 /// A clock that was set back is no reason to lose something.
 bool WorkingSet::has_stood(int64_t since_ms) const { return std::abs(now_ms() - since_ms) >= kStood_ms; }
 
-bool WorkingSet::is_version_due(CachedInode& inode) const {
-  if (!has_stood(inode.state_ms) && std::abs(now_ms() - inode.cut_ms) < kEndless_ms) return false;
-  return true;
-}
-
-/// Takes one of the versions that the entry may have in a short time.
-bool WorkingSet::take_version(CachedInode& inode) {
+/// One more within what may be kept in a short time: `most` at once, then one for each kEndless_ms.
+bool WorkingSet::take_one(CachedInode::Allowance& allowance, int most) {
   const int64_t now = now_ms();
-  if (inode.versions_left_ms == 0) {
-    inode.versions_left = kVersionsAtOnce;
-    inode.versions_left_ms = now;
+  const int64_t periods = std::abs(now - allowance.since_ms) / kEndless_ms;
+  if (periods > 0) {
+    allowance.used = static_cast<int>(std::max<int64_t>(allowance.used - periods, 0));
+    allowance.since_ms = now;
   }
-  const int64_t more = std::abs(now - inode.versions_left_ms) / kEndless_ms;
-  if (more > 0) {
-    inode.versions_left = static_cast<int>(std::min<int64_t>(inode.versions_left + more, kVersionsAtOnce));
-    inode.versions_left_ms = now;
-  }
-  if (inode.versions_left == 0) return false;
-  --inode.versions_left;
+  if (allowance.used >= most) return false;
+  ++allowance.used;
   return true;
 }
 
-void WorkingSet::before_change(std::unique_lock<std::mutex>& lock, Ino ino, Ending ending, bool removal) {
+/// Whether the state that a change is about to end is to be kept. Endless writers are thinned, those first whose states do
+/// not stand.
+bool WorkingSet::take_version(CachedInode& inode) {
+  if (has_stood(inode.state_ms)) return take_one(inode.stood_versions, kStoodAtOnce);
+  return take_one(inode.quick_versions, kQuickAtOnce);
+}
+
+void WorkingSet::before_change(std::unique_lock<std::mutex>& lock, Ino ino, bool removal) {
   if (!limits_.history) return;
   auto found = find(ino);
   if (!found.ok()) return;  // the change itself will say so
@@ -65,8 +64,11 @@ void WorkingSet::before_change(std::unique_lock<std::mutex>& lock, Ino ino, Endi
   const bool is_kept = (record.flags & kInodeUnversioned) == 0 && (record.nlink != 0 || record.is_retired());
   const bool run_begins = removal && (!inode->removing || has_stood(inode->state_ms));
   if (record.is_directory()) inode->removing = removal;
-  const bool is_due = is_kept && (record.is_directory() ? (removal ? run_begins : has_stood(inode->state_ms))
-                                                        : is_version_due(*inode));
+  // A state in place ends with each write: what did not stand counts once a minute.
+  const bool stood = has_stood(inode->state_ms);
+  const bool is_endless = !record.is_directory() && std::abs(now_ms() - inode->cut_ms) >= kEndless_ms;
+  const bool is_due = is_kept && (stood || is_endless || run_begins) &&
+                      ((is_endless && !stood) || run_begins || take_version(*inode) || is_endless);
   if (is_due && is_pending(*inode)) {
     commit_now(lock);
     found = find(ino);
@@ -77,8 +79,7 @@ void WorkingSet::before_change(std::unique_lock<std::mutex>& lock, Ino ino, Endi
   // Nothing that could become a version: without a committer nobody waits for one.
   if (!is_due || is_pending(*inode) || inode->cut.has_value()) return;
   if (!inode->in_database && is_committed(inode->changed_at)) return;
-  if (!take_version(*inode)) return;
-  cut_version(*inode, {.ended_hlc = next_stamp().hlc, .ended = now(), .xattrs = ending == Ending::xattrs});
+  cut_version(*inode, {.ended_hlc = next_stamp().hlc, .ended = now()});
   // It is part of the change that follows, which makes the inode pending.
 }
 
@@ -89,7 +90,7 @@ void WorkingSet::cut_version(CachedInode& inode, const Cut& cut) {
   inode.record.flags |= kInodeHasVersions;
   // What is replaced may be longer than what replaces it; the map's root is most of it.
   account_version(inode, kRecordOverhead + 512 + inode.record.content.root.size() * (62 + kPatchesMax * 62) +
-                             (cut.xattrs ? kXattrTotalMax : 0));
+                             ((inode.record.flags & kInodeHasXattrs) != 0 ? kXattrTotalMax : 0));
 }
 
 void WorkingSet::keep_name(const Dirent& dirent, NameEnd why, bool even_if_fresh) {
@@ -114,7 +115,7 @@ void WorkingSet::remove_past_name(const PastName& name) { set_past_name(name, tr
 
 bool WorkingSet::is_worth_keeping(const CachedInode& inode, std::string_view name) const {
   const Inode& record = inode.record;
-  if (!limits_.history || S_ISSOCK(record.mode)) return false;
+  if (!limits_.history) return false;
   if ((record.flags & kInodeSucceeded) != 0) return true;
   if ((record.flags & kInodeUnversioned) != 0 || is_dropping(name)) return false;
   const bool has_history = (record.flags & (kInodeHasVersions | kInodeHasPast)) != 0;
@@ -140,8 +141,8 @@ bool WorkingSet::takes_over(const CachedInode& moved, const CachedInode& replace
 
 bool WorkingSet::succeed(CachedInode& successor, CachedInode& previous, bool leaves) {
   const bool is_kept = take_version(previous);
-  successor.versions_left = previous.versions_left;
-  successor.versions_left_ms = previous.versions_left_ms;
+  successor.stood_versions = previous.stood_versions;
+  successor.quick_versions = previous.quick_versions;
   Past past = successor.record.past;
   past.since = next_stamp().hlc;
   past.previous = is_kept ? previous.record.ino : previous.record.past.previous;

@@ -40,8 +40,8 @@ Result<std::vector<PastState>> PastView::states_of(Ino ino) {
     if (!versions.empty() && versions.front().ended_hlc >= pending->ended_hlc) continue;
     auto stored = TRY(database.load_inode(txn, ino));
     if (!stored.has_value()) continue;
-    Version version{.ended_hlc = pending->ended_hlc, .ended = pending->ended, .xattrs = std::nullopt, .inode = std::move(*stored)};
-    if (pending->xattrs) version.xattrs = TRY(database.load_xattrs(txn, ino));
+    Version version{.ended_hlc = pending->ended_hlc, .ended = pending->ended, .xattrs = {}, .inode = std::move(*stored)};
+    if ((version.inode.flags & kInodeHasXattrs) != 0) version.xattrs = TRY(database.load_xattrs(txn, ino));
     versions.insert(versions.begin(), std::move(version));
     break;  // of two the newer one is what the database will have when the older one is there
   }
@@ -82,10 +82,7 @@ Result<PastState> PastView::state_of(Ino ino, uint64_t hlc) {
   auto states = TRY(states_of(ino));
   size_t found = 0;
   for (size_t i = 1; i < states.size() && states[i].ended_hlc > hlc; ++i) found = i;
-  PastState out = std::move(states[found]);
-  // Attributes are those of the next state that has some.
-  for (size_t i = found; !out.xattrs.has_value() && i-- > 1;) out.xattrs = states[i].xattrs;
-  return out;
+  return std::move(states[found]);
 }
 
 Result<PastState> PastView::state(const Dirent& dirent, uint64_t hlc) {
@@ -147,7 +144,7 @@ Result<size_t> PastView::read(const PastState& state, uint64_t offset, ByteSpan 
 }
 
 Result<Xattrs> PastView::xattrs(const PastState& state) {
-  if (state.xattrs.has_value()) return *state.xattrs;
+  if (state.is_version) return state.xattrs;
   return Tree(set_).list_xattrs(state.inode.ino);
 }
 

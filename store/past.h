@@ -21,7 +21,7 @@ struct PastState {
   uint64_t ended_hlc = 0;  // 0: it is the present one, or the last one in the trash
   Time ended;              // wall clock; of a state that has ended
   bool is_version = false; // a version record; else the inode itself
-  std::optional<Xattrs> xattrs;  // what the version record says of them
+  Xattrs xattrs;           // of a version
 };
 
 /// A name as it was at some time, and the state that it led to.

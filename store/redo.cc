@@ -45,7 +45,7 @@ Bytes WorkingSet::snapshot_frame() {
     // Before the change that ends that state.
     if (inode.cut.has_value() && !inode.cut_framed) {
       begin(w, Item::version).u64(raw(ino)).u64(inode.cut->ended_hlc).i64(inode.cut->ended.seconds);
-      w.u32(inode.cut->ended.nanoseconds).u8(inode.cut->xattrs ? 1 : 0);
+      w.u32(inode.cut->ended.nanoseconds);
       inode.cut_framed = true;
     }
     // The frame has the block list's changes itself; the committed list is in the database.
@@ -224,7 +224,6 @@ Result<> WorkingSet::replay_cut(Reader& r) {
   cut.ended_hlc = r.u64();
   cut.ended.seconds = r.i64();
   cut.ended.nanoseconds = r.u32();
-  cut.xattrs = r.u8() != 0;
   if (r.failed() || cut.ended.nanoseconds >= 1'000'000'000) return bad_item();
   CachedInode* inode = TRY(find(ino));
   hlc_ = std::max(hlc_, cut.ended_hlc);

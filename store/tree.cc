@@ -156,7 +156,7 @@ CachedInode& create(WorkingSet& set, const Inode& record, Xattrs xattrs) {
 /// Before a name of `directory` goes for good: the directory has its times from before.
 void before_removal(WorkingSet& set, std::unique_lock<std::mutex>& lock, Ino directory, std::string_view name) {
   if (set.keeps_history() && !is_dropping(name))
-    set.before_change(lock, directory, WorkingSet::Ending::attributes, /*removal=*/true);
+    set.before_change(lock, directory, /*removal=*/true);
 }
 
 }  // namespace
@@ -205,7 +205,7 @@ Result<Attr> Tree::setattr(Ino ino, const AttrChange& change) {
   } else {
     set_.wait_to_free(lock);
     if (change.mode.has_value() || change.uid.has_value() || change.gid.has_value())
-      set_.before_change(lock, ino, WorkingSet::Ending::attributes);
+      set_.before_change(lock, ino);
     inode = TRY(set_.find(ino));
   }
   Inode& record = inode->record;
@@ -285,7 +285,8 @@ Result<Attr> Tree::link(Ino ino, Ino directory, std::string_view name) {
 
   TRY(set_.add_name(directory, name, ino, dirent_type(inode->record.mode)));
   const Time now = set_.now();
-  ++inode->record.nlink;
+  if (inode->record.is_retired()) set_.unretire(*inode, directory);  // named again while somebody has it open
+  else ++inode->record.nlink;
   touch_inode(set_, *inode, now);
   ++parent->record.children;
   touch_directory(set_, *parent, now);
@@ -516,7 +517,7 @@ Result<> Tree::set_xattr(Ino ino, const std::string& name, ByteView value, Xattr
   if (mode == XattrMode::create && it != xattrs->end()) return Error(Code::exists, "the attribute exists");
   if (mode == XattrMode::replace && it == xattrs->end()) return no_such_attribute();
   TRY(check_room(*xattrs, name, value.size()));
-  set_.before_change(lock, ino, WorkingSet::Ending::xattrs);
+  set_.before_change(lock, ino);
   inode = TRY(set_.find(ino));
   xattrs = TRY(set_.xattrs(*inode));
 
@@ -539,7 +540,7 @@ Result<> Tree::set_acl(Ino ino, AclKind kind, ByteView value, bool keep_set_grou
   const std::string_view name = kind == AclKind::access ? kAclAccess : kAclDefault;
   TRY(check_room(*xattrs, name, value.size()));
   CachedInode* root = TRY(set_.find(kRootIno));
-  set_.before_change(lock, ino, WorkingSet::Ending::xattrs);
+  set_.before_change(lock, ino);
   inode = TRY(set_.find(ino));
   xattrs = TRY(set_.xattrs(*inode));
   root = TRY(set_.find(kRootIno));
@@ -579,7 +580,7 @@ Result<> Tree::remove_xattr(Ino ino, const std::string& name) {
   if ((inode->record.flags & kInodeHasXattrs) == 0) return no_such_attribute();
   Xattrs* xattrs = TRY(set_.xattrs(*inode));
   if (xattrs->contains(name)) {
-    set_.before_change(lock, ino, WorkingSet::Ending::xattrs);
+    set_.before_change(lock, ino);
     inode = TRY(set_.find(ino));
     xattrs = TRY(set_.xattrs(*inode));
   }

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <limits>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -139,7 +138,7 @@ using Xattrs = std::map<std::string, Bytes>;
 struct Version {
   uint64_t ended_hlc = 0;
   Time ended;
-  std::optional<Xattrs> xattrs;  // when it was they that changed
+  Xattrs xattrs;
   Inode inode;
   bool operator==(const Version&) const = default;
 };

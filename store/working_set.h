@@ -48,7 +48,6 @@ namespace tain::store {
 struct Cut {
   uint64_t ended_hlc = 0;
   Time ended;
-  bool xattrs = false;  // the change was one of the extended attributes
 };
 
 /// Of what history counts of an inode.
@@ -103,8 +102,11 @@ struct CachedInode {
   size_t counted_version = 0;          // bytes of the version that is to be written
   int64_t state_ms = 0;                // wall time of the last change that ends a state
   int64_t cut_ms = 0;                  // of the last cut, or since when there is something to cut
-  int versions_left = 0;               // before they are thinned; as of `versions_left_ms`
-  int64_t versions_left_ms = 0;
+  struct Allowance {
+    int used = 0;        // as of `since_ms`
+    int64_t since_ms = 0;
+  };
+  Allowance stood_versions, quick_versions;  // before they are thinned
   bool removing = false;               // directories: the last change took a name away
 };
 
@@ -225,10 +227,9 @@ class WorkingSet {
 
   // --- history (store/history.cc) -------------------------------------------------------------------
   bool keeps_history() const { return limits_.history; }
-  enum class Ending { content, attributes, xattrs };
   /// Before a change that ends a state of the inode: if that state is to become a version, notes it. May let the lock go
   /// to wait for a commit, so it comes before any pointer is taken. `removal`: a directory is about to lose a name.
-  void before_change(std::unique_lock<std::mutex>& lock, Ino ino, Ending ending, bool removal = false);
+  void before_change(std::unique_lock<std::mutex>& lock, Ino ino, bool removal = false);
   /// The name is about to go: keeps it as a past one, if it has stood for a while and is no dropping.
   void keep_name(const Dirent& dirent, NameEnd why, bool even_if_fresh = false);
   /// Whether the inode is worth keeping when its last name, `name`, is removed.
@@ -365,8 +366,8 @@ class WorkingSet {
   PendingDirent& set_dirent(Dirent dirent, bool removed, bool keep_stamp = false);
   void set_past_name(PastName name, bool removed);
   bool has_stood(int64_t since_ms) const;
-  bool is_version_due(CachedInode& inode) const;
   bool take_version(CachedInode& inode);
+  bool take_one(CachedInode::Allowance& allowance, int most);
   bool is_pending(const CachedInode& inode) const {
     return !is_committed(inode.changed_at) && inode.changed_at > frozen_tick_;
   }

@@ -23,7 +23,7 @@ void check_body(ByteView body, const Result<T>& decoded, const Encode& encode) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const ByteView body(data + 1, size - 1);
-  switch (data[0] % 6) {
+  switch (data[0] % 8) {
     case 0: check_body(body, decode_inode(body), encode_inode); break;
     case 1: check_body(body, decode_dirent(body), encode_dirent); break;
     case 2:
@@ -31,6 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 3: check_body(body, decode_refs(body, kMapFanout), encode_refs); break;
     case 4: check_body(body, decode_refs(body, kRootFanout), encode_refs); break;
+    case 5: check_body(body, decode_version(body), encode_version); break;
+    case 6: check_body(body, decode_past_name(body), encode_past_name); break;
     default: check_body(body, decode_state(body), encode_state);
   }
   return 0;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "store/content.h"
+#include "store/past.h"
 #include "store/tree.h"
 
 namespace tain::test {
@@ -23,6 +24,42 @@ std::string describe(uint32_t mode, uint32_t nlink, const std::string& first, st
 }
 
 }  // namespace
+
+Picture plain_picture_of(const Oracle& oracle) {
+  Picture out;
+  const std::function<void(uint64_t, const std::string&)> walk = [&](uint64_t number, const std::string& path) {
+    const Oracle::Node& node = *oracle.find(number);
+    out[path] = describe(node.mode, 0, "", *node.data, node.symlink, node.xattrs);
+    for (const auto& [name, child] : node.children) walk(child, path + "/" + name);
+  };
+  walk(1, "");
+  return out;
+}
+
+Result<Picture> picture_at(store::Vault& vault, uint64_t hlc) {
+  Picture out;
+  store::PastView past = vault.past();
+  const std::function<Result<>(const store::PastState&, const std::string&)> walk =
+      [&](const store::PastState& state, const std::string& path) -> Result<> {
+    const store::Inode& inode = state.inode;
+    std::string data(inode.is_regular() ? inode.content.size : 0, '\0');
+    if (!data.empty()) data.resize(TRY(past.read(state, 0, {reinterpret_cast<uint8_t*>(data.data()), data.size()})));
+    std::map<std::string, std::string> xattrs;
+    for (const auto& [name, value] : TRY(past.xattrs(state))) xattrs[name] = as_text(value);
+    if (!out.emplace(path, describe(inode.mode, 0, "", data, inode.symlink, xattrs)).second)
+      return Error(Code::corrupt, path + " is there twice");
+    if (!inode.is_directory()) return {};
+    const std::vector<store::Dirent> entries = TRY(past.list(inode.ino, hlc));
+    for (const store::Dirent& dirent : entries) {
+      const store::PastState child = TRY(past.state(dirent, hlc));
+      TRY(walk(child, path + "/" + dirent.name));
+    }
+    return {};
+  };
+  const store::PastState root = TRY(past.state_of(kRootIno, hlc));
+  TRY(walk(root, ""));
+  return out;
+}
 
 Picture picture_of(const Oracle& oracle) {
   Picture out;

@@ -16,6 +16,10 @@ namespace tain::test {
 using Picture = std::map<std::string, std::string>;
 
 Picture picture_of(const Oracle& oracle);
+/// Without links: what history knows of it.
+Picture plain_picture_of(const Oracle& oracle);
+/// The same of the vault as it was at `hlc`.
+Result<Picture> picture_at(store::Vault& vault, uint64_t hlc);
 /// Of the tree below `root`. Errors: whatever reading it gives.
 Result<Picture> picture_of(store::Vault& vault, Ino root = kRootIno);
 

@@ -7,7 +7,9 @@
 #include <random>
 #include <set>
 
+#include "store/past.h"
 #include "tests/model/oracle.h"
+#include "tests/model/picture.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::test {
@@ -25,7 +27,9 @@ uint64_t setting(const char* name, uint64_t otherwise) {
 
 class Model {
  public:
-  explicit Model(uint64_t seed) : random_(seed), temp_({.committer_thread = false}) {
+  /// With `history` the vault keeps what was, and is looked at as of some moments of its past at the end.
+  explicit Model(uint64_t seed, bool history = false)
+      : random_(seed), history_(history), temp_({.committer_thread = false, .history = history}) {
     durable_ = oracle_;
     note_durable();
   }
@@ -36,6 +40,7 @@ class Model {
       step();
     }
     if (!testing::Test::HasFailure()) compare_all();
+    if (!testing::Test::HasFailure()) compare_past();
   }
 
  private:
@@ -98,8 +103,32 @@ class Model {
     }
   }
 
+  /// In the history's test time stands still, so that only what is there at a pause has stood for a while.
+  void pause() {
+    sync();
+    temp_.clock().advance_seconds(3);
+    if (samples_.size() < kSamplesMax || pick(4) == 0) {
+      if (samples_.size() == kSamplesMax) samples_.erase(std::next(samples_.begin(), static_cast<ptrdiff_t>(pick(kSamplesMax))));
+      samples_[temp_.vault().hlc_now()] = plain_picture_of(oracle_);
+    }
+    temp_.clock().advance_seconds(3);
+  }
+
+  void compare_past() {
+    for (const auto& [hlc, expected] : samples_) {
+      SCOPED_TRACE("as of " + std::to_string(hlc));
+      auto found = picture_at(temp_.vault(), hlc);
+      ASSERT_TRUE(found.ok()) << found.error().message();
+      ASSERT_EQ(difference(expected, *found), "");
+    }
+  }
+
   void step() {
-    temp_.clock().advance_seconds(1);
+    if (history_) {
+      if (pick(12) == 0) pause();
+    } else {
+      temp_.clock().advance_seconds(1);
+    }
     switch (pick(28)) {
       case 0: case 1: case 2: case 3: return make();
       case 4: case 5: case 6: case 7: case 8: return write();
@@ -390,8 +419,11 @@ class Model {
     }
   }
 
+  static constexpr size_t kSamplesMax = 100;
   std::mt19937_64 random_;
+  const bool history_;
   TempVault temp_;
+  std::map<uint64_t, Picture> samples_;  // by the HLC at which it was so
   Oracle oracle_;
   Oracle durable_;
   std::pair<uint64_t, uint64_t> marks_;
@@ -405,6 +437,13 @@ TEST(StoreModelTest, BehavesLikeTheOracleThroughReopensAndCrashes) {
     SCOPED_TRACE("TAIN_MODEL_SEED=" + std::to_string(seed) + " TAIN_MODEL_OPS=" + std::to_string(operations));
     Model(seed).run(operations / seeds);
   }
+}
+
+TEST(StoreModelTest, ShowsThePastAsTheOracleWas) {
+  const uint64_t operations = setting("TAIN_MODEL_OPS", 10'000);
+  const uint64_t seed = setting("TAIN_MODEL_SEED", 1);
+  SCOPED_TRACE("TAIN_MODEL_SEED=" + std::to_string(seed) + " TAIN_MODEL_OPS=" + std::to_string(operations));
+  Model(seed, /*history=*/true).run(operations);
 }
 
 }  // namespace

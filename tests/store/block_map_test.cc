@@ -39,6 +39,7 @@ class MemoryNodes final : public MapWriter {
   Result<> release(const BlockRef& ref, uint8_t, uint64_t) override {
     const size_t held = nodes_.erase(ref.id) + data_.erase(ref.id);
     EXPECT_EQ(held, 1u) << "released twice, or never written";
+    return {};
   }
 
   BlockRef new_block(uint32_t length) {

@@ -81,7 +81,7 @@ State full_state() {
   state.journal_chain = filled<32>(5);
   state.hlc = 6;
   state.device = filled<16>(7);
-  for (uint8_t table = 2; table <= 6; ++table) state.sets[table] = {.count = table, .sum = filled<32>(table)};
+  for (uint8_t table = 2; table <= kTableCount; ++table) state.sets[table] = {.count = table, .sum = filled<32>(table)};
   state.content_bytes = 8;
   return state;
 }

@@ -152,8 +152,9 @@ TEST_F(FormatTest, PageShowsTheseExamplesAndNoOthers) {
   for (const auto& [name, bytes] : *page_) names.push_back(name);
   EXPECT_EQ(names, (std::vector<std::string>{"block value, suite 1", "block value, suite 2", "directory entry body",
                                              "directory entry key", "header", "inode body", "journal chain value",
-                                             "journal frame", "journal payload", "map node", "record value", "set summand",
-                                             "state body", "xattrs body"}));
+                                             "journal frame", "journal payload", "map node", "past name body",
+                                             "past name key", "record value", "set summand", "state body",
+                                             "version body", "version key", "xattrs body"}));
 }
 
 TEST_F(FormatTest, Header) {
@@ -199,7 +200,29 @@ TEST_F(FormatTest, StateBody) {
   state.device = counting<16>(0x60);
   state.sets[2] = {.count = 2, .sum = counting<32>(0x70)};
   state.content_bytes = 6;
+  state.retired_inodes = 1;
+  state.retired_content_bytes = 4;
   expect_example("state body", with_prefix(kStateSchema, encode_state(state)));
+}
+
+TEST_F(FormatTest, PastNameBodyAndKey) {
+  const PastName name{.ended_hlc = 0xc00, .why = NameEnd::removed, .dirent = some_dirent(cipher_)};
+  expect_example("past name key", past_name_key(name.dirent.directory, name.ended_hlc));
+  expect_example("past name body", with_prefix(kPastNameSchema, encode_past_name(name)));
+}
+
+TEST_F(FormatTest, VersionBodyAndKey) {
+  Version version;
+  version.ended_hlc = 0xc00;
+  version.ended = {.seconds = 1'790'000'000, .nanoseconds = 5};
+  version.inode.ino = Ino{3};
+  version.inode.entry.bytes = counting<16>(0x30);
+  version.inode.mode = S_IFLNK | 0777;
+  version.inode.flags = kInodeHasPast | kInodeHasVersions;
+  version.inode.symlink = "xfd";
+  version.inode.past = {.previous = Ino{2}, .since = 0xa00, .retired = 0xb00};
+  expect_example("version key", version_key(version.inode.ino, version.ended_hlc));
+  expect_example("version body", with_prefix(kVersionSchema, encode_version(version)));
 }
 
 TEST_F(FormatTest, RecordValueAndItsSetSummand) {

@@ -342,6 +342,27 @@ TEST_F(HistoryTest, TheVaultAtATimeIsAsItWas) {
   look();
 }
 
+TEST_F(HistoryTest, QuickSavesAreThinnedWhenTheyNeverEnd) {
+  make("status", "0");
+  stand();
+  for (int i = 0; i < 400; ++i) save_by_rename("status", std::to_string(i));
+  EXPECT_LE(texts(ino_of("status")).size(), 131u);
+  EXPECT_GE(texts(ino_of("status")).size(), 128u);
+  audit();
+}
+
+TEST_F(HistoryTest, AWriterThatNeverPausesLeavesOneVersionAMinute) {
+  const Ino ino = make("database", "0");
+  stand();
+  for (int i = 0; i < 1000; ++i) {
+    if (i % 2 == 0) temp_.clock().advance_seconds(i % 4 == 0 ? 0 : 1);  // a write in about every half second
+    temp_.write(ino, 0, std::to_string(i));
+    if (i % 10 == 0) { ASSERT_TRUE(temp_.vault().sync().ok()); }
+  }
+  EXPECT_LE(texts(ino).size(), 260u);
+  audit();
+}
+
 TEST_F(HistoryTest, AnEndlessWriterLeavesOneVersionAMinute) {
   const Ino ino = make("database", "0");
   stand();
@@ -350,7 +371,7 @@ TEST_F(HistoryTest, AnEndlessWriterLeavesOneVersionAMinute) {
     temp_.write(ino, 0, std::to_string(i));
     ASSERT_TRUE(temp_.vault().sync().ok());
   }
-  EXPECT_LE(texts(ino).size(), 128u + 7u);
+  EXPECT_LE(texts(ino).size(), 310u) << "those that stood for a second";
   EXPECT_GE(texts(ino).size(), 5u);
   audit();
 }
