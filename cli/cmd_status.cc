@@ -23,7 +23,7 @@ Result<json> describe(const World& world, const Target& target) {
               {"mounted", target.mount.has_value()},
               {"cipher", store::suite_name(info.suite)},
               {"key_epoch", info.epoch},
-              {"key_slots", info.slot_count},
+              {"key_slots", info.slots.size()},
               {"kdf", {{"name", "argon2id"}, {"passes", info.kdf.passes}, {"memory_bytes", info.kdf.memory_bytes}}},
               {"header", {{"sequence", info.header_sequence}, {"copy_used", info.copy_used}}}};
   auto holder = store::Vault::holder(target.vault_directory);
@@ -44,7 +44,7 @@ Result<json> describe(const World& world, const Target& target) {
     return out;
   }
   for (const char* member : {"pid", "version", "mounted_at", "entries", "content_bytes", "store_bytes", "pending_bytes", "secrets_locked",
-                             "idle_timeout_s", "damaged", "damaged_complete", "damaged_entries", "scrub"}) {
+                             "idle_timeout_s", "opened_with", "damaged", "damaged_complete", "damaged_entries", "scrub"}) {
     if (live->contains(member)) out[member] = (*live)[member];
   }
   return out;
@@ -121,8 +121,11 @@ void print_text(World& world, const json& status) {
   if (status.contains("scrub")) line("scrubbed", scrub_of(status));
   if (status.contains("unreachable")) line("more", "not known: " + status["unreachable"].get<std::string>());
   line("cipher", status["cipher"].get<std::string>() + ", key epoch " + std::to_string(status["key_epoch"].get<uint32_t>()));
-  line("password", "Argon2id, " + std::to_string(status["kdf"]["passes"].get<uint32_t>()) + " passes over " +
-                       bytes_of(status["kdf"], "memory_bytes"));
+  if (status["kdf"]["passes"].get<uint32_t>() != 0)
+    line("password", "Argon2id, " + std::to_string(status["kdf"]["passes"].get<uint32_t>()) + " passes over " +
+                         bytes_of(status["kdf"], "memory_bytes"));
+  if (const json opened = status.value("opened_with", json()); opened.is_object())
+    line("opened with", opened.value("type", std::string()) + ", key slot " + opened.value("id", std::string()));
   line("key slots", std::to_string(status["key_slots"].get<size_t>()));
   line("header", status["header"]["copy_used"].get<bool>() ? "first copy damaged, the second one serves; the next mount repairs it" : "intact");
 }

@@ -103,6 +103,7 @@ json describe(store::Vault& vault, const Session& session, const ScrubWatch& scr
           {"pending_bytes", stats.pending_bytes},
           {"secrets_locked", Secret::all_locked()},
           {"scrub", describe_scrub(scrub.state())}};
+  if (info.opened_with) out["opened_with"] = {{"id", to_hex(info.opened_with->id)}, {"type", store::slot_type_name(info.opened_with->type)}};
   out.update(describe_damage(vault));
   return out;
 }
@@ -197,7 +198,7 @@ Result<> serve(store::Vault& vault, Session& session, Mountpoint& mountpoint, co
 
 }  // namespace
 
-Result<> run_daemon(const DaemonOptions& options, Secret password) {
+Result<> run_daemon(const DaemonOptions& options, store::Credential credential) {
   TRY(harden_process());
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -212,8 +213,8 @@ Result<> run_daemon(const DaemonOptions& options, Secret password) {
   open_options.mountpoint = options.mountpoint;
   open_options.warn = options.warn;
   std::unique_ptr<LogindWatch> logind;  // goes last: until then the machine stays awake
-  auto vault = TRY(store::Vault::open(options.vault_directory, open_options, password));
-  password = Secret();
+  auto vault = TRY(store::Vault::open(options.vault_directory, open_options, credential));
+  credential = store::Credential();
 
   MountOptions mount_options;
   mount_options.mountpoint = options.mountpoint;

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "base/secret.h"
 #include "fs/runtime.h"
+#include "store/key_slot.h"
 
 namespace tain::fs {
 
@@ -34,10 +34,10 @@ struct DaemonOptions {
   std::function<Result<>(const std::string& device)> ready;
 };
 
-/// Opens the vault, mounts it and serves it until it is unmounted or SIGINT, SIGTERM or SIGHUP arrives. The password
+/// Opens the vault, mounts it and serves it until it is unmounted or SIGINT, SIGTERM or SIGHUP arrives. The credential
 /// is wiped as soon as the vault is open. Call it in a process with one thread: LMDB forbids a later fork.
 /// Changes the process for good: no core dumps, not traceable, signals blocked, umask 077, working directory /.
 /// Errors: mountpoint, fuse, those of Vault::open, and what the last commit said.
-Result<> run_daemon(const DaemonOptions& options, Secret password);
+Result<> run_daemon(const DaemonOptions& options, store::Credential credential);
 
 }  // namespace tain::fs

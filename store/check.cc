@@ -28,10 +28,10 @@ void check_journal(const std::string& path, const Cipher& cipher, const State& s
 
 }  // namespace
 
-Result<LockedVault> LockedVault::open(const std::string& directory, const Secret& password) {
+Result<LockedVault> LockedVault::open(const std::string& directory, const Credential& credential) {
   LoadedHeader loaded = TRY(load_header(directory));
   VaultLock lock = TRY(VaultLock::take(directory, ""));
-  Unlocked unlocked = TRY(unlock(loaded.header, loaded.bytes, password));
+  Unlocked unlocked = TRY(unlock(loaded.header, loaded.bytes, credential));
   auto cipher = std::make_unique<Cipher>(unlocked.master, loaded.header.vault, loaded.header.epoch);
   return LockedVault{directory, std::move(loaded), std::move(lock), std::move(unlocked.master), std::move(cipher)};
 }
@@ -72,8 +72,8 @@ Result<CheckReport> check_locked(const LockedVault& vault, const CheckOptions& o
   return check_locked(vault, survey, catalog, options);
 }
 
-Result<CheckReport> check_vault(const std::string& directory, const Secret& password, const CheckOptions& options) {
-  const LockedVault vault = TRY(LockedVault::open(directory, password));
+Result<CheckReport> check_vault(const std::string& directory, const Credential& credential, const CheckOptions& options) {
+  const LockedVault vault = TRY(LockedVault::open(directory, credential));
   return check_locked(vault, options);
 }
 

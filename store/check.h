@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "base/secret.h"
 #include "store/catalog.h"
 #include "store/header_file.h"
+#include "store/key_slot.h"
 #include "store/vault_lock.h"
 
 namespace tain::store {
@@ -40,7 +40,7 @@ struct LockedVault {
   MasterKey master;
   std::unique_ptr<Cipher> cipher;
   /// Errors: not_a_vault, header_damaged, in_use, wrong_password, format_too_new, io.
-  static Result<LockedVault> open(const std::string& directory, const Secret& password);
+  static Result<LockedVault> open(const std::string& directory, const Credential& credential);
   static Result<LockedVault> open(const std::string& directory, const MasterKey& master);
 };
 /// check_vault with the vault in hand.
@@ -52,6 +52,6 @@ Result<CheckReport> check_locked(const LockedVault& vault, const Survey& survey,
 /// Checks the header's copies, the pages of the database, every checksum and seal, counts and digests of the tables,
 /// and all references; and the journal. Changes nothing. Holds the vault's lock meanwhile.
 /// Errors: not_a_vault, header_damaged (no copy is intact), in_use, wrong_password, format_too_new, io.
-Result<CheckReport> check_vault(const std::string& directory, const Secret& password, const CheckOptions& options);
+Result<CheckReport> check_vault(const std::string& directory, const Credential& credential, const CheckOptions& options);
 
 }  // namespace tain::store

@@ -2,7 +2,6 @@
 #include "store/header.h"
 
 #include <algorithm>
-#include <optional>
 #include <string>
 
 #include "base/check.h"
@@ -12,7 +11,6 @@ namespace {
 
 constexpr std::string_view kMagic = "TAINVLT1";
 constexpr uint16_t kMajor = 1;
-constexpr uint16_t kMinor = 0;
 constexpr size_t kLengthOffset = 8;
 constexpr size_t kFixedSize = 112;  // all before the slots
 constexpr size_t kMacSize = 32;
@@ -28,7 +26,7 @@ Error damaged(const std::string& what) {
 Error too_new(uint16_t major, uint16_t minor) {
   return Error(Code::format_too_new, "the vault has format " + std::to_string(major) + "." + std::to_string(minor) +
                                          ", and this version of tain knows " + std::to_string(kMajor) + "." +
-                                         std::to_string(kMinor))
+                                         std::to_string(kFormatMinor))
       .hint("update tain");
 }
 
@@ -56,13 +54,16 @@ Result<KeySlot> read_slot(Reader& in) {
   if (in.failed()) return damaged("a key slot is cut short");
 
   if (slot.type < SlotType::password || slot.type > SlotType::keyring) return damaged("a key slot of an unknown type");
+  // So that a header cannot ask for more runs of it than a password may take.
+  if (slot.type == SlotType::recovery && slot.kdf != SlotKdf::none) return damaged("recovery words with a key derivation");
   const bool from_password = slot.type == SlotType::password || slot.type == SlotType::password_keyfile;
   switch (slot.kdf) {
     case SlotKdf::argon2id:
       if (auto bounds = check_kdf_bounds(slot.cost); !bounds.ok()) return damaged(bounds.error().message());
       break;
     case SlotKdf::none:
-      if (from_password || slot.cost != KdfCost{}) return damaged("a key slot without its key derivation");
+      if (from_password || slot.cost != KdfCost{} || slot.salt != Id16{})
+        return damaged("a key slot without its key derivation");
       break;
     default: return damaged("a key slot with an unknown key derivation");
   }
@@ -91,22 +92,6 @@ Result<Header> read_structure(ByteView bytes) {
   header.signature = in.array<64>();
   if (!in.done()) return damaged("its parts do not add up to its length");
   return header;
-}
-
-/// KEK of docs/format.md §4. There is no keyfile yet, so its hash is that of nothing.
-Result<SlotKey> derive_slot_key(const Header& header, const KeySlot& slot, const Secret& password) {
-  const Secret password_key = TRY(derive_password_key(password.view(), slot.salt, slot.cost));
-  Bytes info;
-  Writer(info).raw(slot.id).raw(hash256({}));
-  return SlotKey{derive(password_key.view(), label::kSlotKey, header.vault.bytes, info, 32)};
-}
-
-std::array<uint8_t, kWrapSize> wrap(ByteView key, std::string_view label, ByteView ad, const Secret& secret) {
-  const Bytes sealed = seal(key, label, ad, secret.view());
-  std::array<uint8_t, kWrapSize> out;
-  CHECK(sealed.size() == out.size());
-  std::copy(sealed.begin(), sealed.end(), out.begin());
-  return out;
 }
 
 }  // namespace
@@ -155,7 +140,7 @@ Result<Header> decode_header(ByteView bytes) {
   if (major < kMajor) return damaged("unknown format version");
   auto header = read_structure(bytes);
   // What a later minor version adds may well be what we cannot read.
-  if (!header.ok() && minor > kMinor) return too_new(major, minor);
+  if (!header.ok() && minor > kFormatMinor) return too_new(major, minor);
   return header;
 }
 
@@ -169,63 +154,6 @@ Result<> verify_header(const Header& header, ByteView bytes, const MasterKey& ma
   if (authentic) return {};
   return Error(Code::header_damaged, "the header was altered after it was written")
       .hint("the password is right, but somebody or some program changed the header: restore it from a backup");
-}
-
-Result<Unlocked> unlock(const Header& header, ByteView bytes, const Secret& password) {
-  TRY(check_password(password.view()));
-  std::optional<Error> unusable;  // a slot that this machine has too little memory for
-  size_t tried = 0;
-  for (size_t i = 0; i < header.slots.size() && tried < kSlotsTriedMax; ++i) {
-    const KeySlot& slot = header.slots[i];
-    if (slot.type != SlotType::password) continue;
-    ++tried;
-    auto key = derive_slot_key(header, slot, password);
-    if (!key.ok()) {
-      unusable = std::move(key).error();
-      continue;
-    }
-    auto master = open_sealed(key->secret.view(), label::kWrap, slot_associated_data(header, slot), slot.wrap);
-    if (!master.ok()) continue;
-    Unlocked out{MasterKey{std::move(master).value()}, i};
-    TRY(verify_header(header, bytes, out.master));
-    return out;
-  }
-  if (unusable.has_value()) return *std::move(unusable);
-  if (tried == 0) return Error(Code::wrong_password, "this vault has no password: it opens with another kind of key");
-  return Error(Code::wrong_password, "wrong password, or the header was altered")
-      .hint("check the keyboard layout and Caps Lock, and try again");
-}
-
-Result<KeySlot> make_password_slot(const Header& header, const MasterKey& master, const Secret& password,
-                                   const KdfCost& cost, uint64_t now_seconds) {
-  TRY(check_password(password.view()));
-  KeySlot slot;
-  slot.id = random_array<8>();
-  slot.cost = cost;
-  slot.salt = random_array<16>();
-  slot.created = now_seconds;
-  const SlotKey key = TRY(derive_slot_key(header, slot, password));
-  const Bytes ad = slot_associated_data(header, slot);
-  slot.wrap = wrap(key.secret.view(), label::kWrap, ad, master.secret);
-
-  const ExportKey export_key{derive(key.secret.view(), label::kExportKey, header.vault.bytes, slot.id, 32)};
-  const Cipher cipher(master, header.vault, header.epoch);
-  slot.export_wrap = wrap(cipher.export_wrap_key(), label::kExportWrap, ad, export_key.secret);
-  return slot;
-}
-
-Result<NewHeader> make_header(const Secret& password, Suite suite, const KdfCost& cost, uint64_t now_seconds) {
-  if (!suite_available(suite))
-    return Error(Code::suite_missing, "this computer's processor cannot run " + std::string(suite_name(suite)))
-        .hint("use " + std::string(suite_name(Suite::xchacha20_poly1305)));
-  NewHeader out;
-  out.header.minor = kMinor;
-  out.header.vault.bytes = random_array<16>();
-  out.header.suite = suite;
-  out.master = {Secret::random(32)};
-  out.header.key_check = Cipher(out.master, out.header.vault, out.header.epoch).key_check();
-  out.header.slots.push_back(TRY(make_password_slot(out.header, out.master, password, cost, now_seconds)));
-  return out;
 }
 
 }  // namespace tain::store

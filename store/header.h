@@ -16,9 +16,9 @@
 
 namespace tain::store {
 
+inline constexpr uint16_t kFormatMinor = 0;
 inline constexpr size_t kHeaderSizeMax = 16384;  // bytes
 inline constexpr size_t kSlotsMax = 8;
-inline constexpr size_t kSlotsTriedMax = 3;   // KDF runs for one password
 inline constexpr size_t kSlotExtraMax = 256;  // bytes
 inline constexpr size_t kWrapSize = 32 + kSealOverhead;
 
@@ -40,7 +40,7 @@ struct KeySlot {
 };
 
 struct Header {
-  uint16_t minor = 0;
+  uint16_t minor = kFormatMinor;
   VaultId vault;
   uint64_t sequence = 1;  // one more at each change
   uint32_t epoch = 1;     // of the master key
@@ -66,30 +66,5 @@ Result<Header> decode_header(ByteView bytes);
 /// Whether the holder of `master` wrote these bytes, which `header` was decoded from: key_check and MAC.
 /// Only then may anything in the header be acted on. Errors: header_damaged (altered after it was written).
 Result<> verify_header(const Header& header, ByteView bytes, const MasterKey& master);
-
-/// What unlocking yields.
-struct Unlocked {
-  MasterKey master;
-  size_t slot = 0;  // index of the slot that opened
-};
-
-/// Tries the password slots (at most kSlotsTriedMax) of a decoded header, then verify_header().
-/// Takes one KDF run for each slot tried.
-/// Errors: wrong_password (or the header was altered: they cannot be told apart), header_damaged
-/// (altered after it was written), empty_password, invalid_argument (not UTF-8, too long), memory.
-Result<Unlocked> unlock(const Header& header, ByteView bytes, const Secret& password);
-
-/// A new password slot wrapping `master`. Takes one KDF run. `header` gives vault, epoch and suite.
-/// Errors: empty_password, invalid_argument (password or cost), memory.
-Result<KeySlot> make_password_slot(const Header& header, const MasterKey& master, const Secret& password,
-                                   const KdfCost& cost, uint64_t now_seconds);
-
-struct NewHeader {
-  Header header;
-  MasterKey master;
-};
-/// A header with a new vault id and master key and one password slot.
-/// Errors: suite_missing (this CPU could not use the vault), and those of make_password_slot.
-Result<NewHeader> make_header(const Secret& password, Suite suite, const KdfCost& cost, uint64_t now_seconds);
 
 }  // namespace tain::store

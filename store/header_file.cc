@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/header_file.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <array>
+#include <cerrno>
 #include <optional>
 
 #include "base/file.h"
@@ -60,6 +64,21 @@ bool is_newer(const Header& second, const Header& first) {
 
 }  // namespace
 
+Result<std::string> vault_path(const std::string& directory) {
+  auto path = canonical_path(directory);
+  if (path.ok()) return path;
+  if (path.is(Code::not_found) || path.is(Code::not_directory))
+    return Error(Code::not_a_vault, directory + " does not exist").hint("make a vault there: tain init " + directory);
+  return path;
+}
+
+Result<UniqueFd> lock_header(const std::string& directory) {
+  UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return errno_error(errno, "open " + directory);
+  if (::flock(fd.get(), LOCK_EX) != 0) return errno_error(errno, "lock " + directory);
+  return fd;
+}
+
 Result<LoadedHeader> load_header(const std::string& directory) {
   Copy first = read_copy(directory, kHeaderName);
   Copy second = read_copy(directory, kHeaderCopyName);
@@ -89,7 +108,8 @@ Result<LoadedHeader> load_header(const std::string& directory) {
 Result<> save_header(const std::string& directory, ByteView bytes) {
   TRY(replace_file(directory + "/" + kHeaderName, bytes));
   auto copied = replace_file(directory + "/" + kHeaderCopyName, bytes);
-  if (!copied.ok()) return std::move(copied).error().with("the header was written, but not its second copy");
+  if (!copied.ok()) return std::move(copied).error().with("the header was written, but not its second copy")
+      .hint("the change counts; the next mount writes the second copy");
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "base/result.h"
 #include "store/header.h"
 
@@ -28,13 +29,21 @@ struct LoadedHeader {
 /// Errors: not_a_vault (neither file exists), header_damaged (no intact copy), format_too_new, access_denied, io.
 Result<LoadedHeader> load_header(const std::string& directory);
 
+/// The vault's directory in canonical form. What does not exist, or is no directory, is not a vault.
+/// Errors: not_a_vault, access_denied, io.
+Result<std::string> vault_path(const std::string& directory);
+
+/// Serialises changes of the header between processes, until it is closed; the vault's own lock is a mount's for its
+/// whole life. Errors: io, …
+Result<UniqueFd> lock_header(const std::string& directory);
+
 /// Makes `bytes` (of encode_header) durable as the header of the vault, copy included.
 /// After an error the old header, the new one, or the new one with the old copy is in place.
-/// The caller holds the vault's lock. Errors: io, no_space, access_denied, …
+/// The caller holds lock_header(). Errors: io, no_space, access_denied, …
 Result<> save_header(const std::string& directory, ByteView bytes);
 
 /// Rewrites the copies that differ from `loaded.bytes`. Only after unlock() or verify_header() accepted them:
-/// before that a forged header could push out a good one. The caller holds the vault's lock. Errors as save_header.
+/// before that a forged header could push out a good one. The caller holds lock_header(). Errors as save_header.
 Result<> repair_header(const std::string& directory, const LoadedHeader& loaded);
 
 }  // namespace tain::store

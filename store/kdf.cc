@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/kdf.h"
 
+#include <fcntl.h>
 #include <sodium.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <fstream>
 #include <limits>
 #include <string>
 
 #include "base/check.h"
+#include "base/file.h"
 
 namespace tain::store {
 namespace {
@@ -17,6 +22,7 @@ namespace {
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr size_t kSaltSize = 16;
 constexpr size_t kKeySize = 32;
+constexpr size_t kKeyfileBufferSize = 4096;  // bytes
 constexpr size_t kStackWiped = 4096;  // bytes of dead stack frames overwritten after Argon2id
 static_assert(kSaltSize == crypto_pwhash_argon2id_SALTBYTES);
 static_assert(kKdfMemoryMax <= crypto_pwhash_argon2id_MEMLIMIT_MAX);
@@ -123,6 +129,36 @@ Result<> check_password(ByteView password) {
     password = password.subspan(length);
   }
   return {};
+}
+
+Result<Secret> hash_keyfile(const std::string& path) {
+  // O_NONBLOCK: a FIFO must not block.
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd.valid()) return errno_error(errno, "open keyfile " + path);
+  struct stat st {};
+  if (::fstat(fd.get(), &st) != 0) return errno_error(errno, path);
+  if (!S_ISREG(st.st_mode)) return Error(Code::invalid_argument, "keyfile " + path + " is not a regular file");
+
+  static_assert(sizeof(crypto_generichash_state) % alignof(crypto_generichash_state) == 0, "Secret ends on a page");
+  Secret state(sizeof(crypto_generichash_state));
+  auto* hash = reinterpret_cast<crypto_generichash_state*>(state.span().data());
+  crypto_generichash_init(hash, nullptr, 0, kKeySize);
+  Secret buffer(kKeyfileBufferSize);
+  size_t total = 0;
+  for (;;) {
+    const ssize_t n = ::read(fd.get(), buffer.span().data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_error(errno, "read keyfile " + path);
+    if (n == 0) break;
+    total += static_cast<size_t>(n);
+    if (total > kKeyfileSizeMax) return Error(Code::too_large, "keyfile " + path + " is larger than 64 MiB");
+    crypto_generichash_update(hash, buffer.view().data(), static_cast<size_t>(n));
+  }
+  if (total < kKeyfileSizeMin)
+    return Error(Code::invalid_argument, "keyfile " + path + " is shorter than 32 bytes").hint("a keyfile must not be guessed");
+  Secret out(kKeySize);
+  crypto_generichash_final(hash, out.span().data(), out.size());
+  return out;
 }
 
 Result<Secret> derive_password_key(ByteView password, ByteView salt16, const KdfCost& cost) {

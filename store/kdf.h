@@ -5,6 +5,8 @@
 // for them, a high one would exhaust this machine. So bounds come before work (docs/format.md §3).
 #pragma once
 
+#include <string>
+
 #include "base/result.h"
 #include "base/secret.h"
 
@@ -44,6 +46,12 @@ KdfCost choose_kdf_cost(double seconds, double bytes_per_second, uint64_t availa
 
 /// 1…1024 bytes of valid UTF-8. Errors: empty_password, invalid_argument.
 Result<> check_password(ByteView password);
+inline constexpr size_t kKeyfileSizeMin = 32;                // bytes
+inline constexpr size_t kKeyfileSizeMax = size_t{64} << 20;  // bytes
+/// hash256 of the content of a regular file, which is in no ordinary memory meanwhile.
+/// Errors: invalid_argument (no regular file, or too short), too_large, not_found, access_denied, io.
+Result<Secret> hash_keyfile(const std::string& path);
+
 /// 32 bytes. Errors: memory, invalid_argument (cost out of bounds).
 Result<Secret> derive_password_key(ByteView password, ByteView salt16, const KdfCost& cost);
 

@@ -238,8 +238,8 @@ Result<> repair_database(const std::string& path, const LockedVault& vault, Surv
 
 }  // namespace
 
-Result<RepairReport> repair_vault(const std::string& directory, const Secret& password, const Progress& progress) {
-  LockedVault vault = TRY(LockedVault::open(directory, password));
+Result<RepairReport> repair_vault(const std::string& directory, const Credential& credential, const Progress& progress) {
+  LockedVault vault = TRY(LockedVault::open(directory, credential));
   return repair_locked(vault, progress, Keep::copy);
 }
 

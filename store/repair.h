@@ -22,7 +22,7 @@ enum class Keep { copy, nothing };
 /// are not there any more go, and so do blocks that belong to nothing. A database whose page structure is damaged is
 /// left alone: that is for salvage. Errors: those of check_vault, no_space; those
 /// of Vault::open when the journal cannot be applied.
-Result<RepairReport> repair_vault(const std::string& directory, const Secret& password, const Progress& progress);
+Result<RepairReport> repair_vault(const std::string& directory, const Credential& credential, const Progress& progress);
 /// The same with the vault in hand.
 Result<RepairReport> repair_locked(LockedVault& vault, const Progress& progress, Keep keep);
 

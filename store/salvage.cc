@@ -526,9 +526,9 @@ Result<> write_report(const std::string& directory, const MasterKey& master, con
 
 }  // namespace
 
-Result<SalvageReport> salvage_vault(const std::string& from, const std::string& to, const Secret& password,
+Result<SalvageReport> salvage_vault(const std::string& from, const std::string& to, const Credential& credential,
                                     const Progress& progress) {
-  const LockedVault vault = TRY(LockedVault::open(from, password));
+  const LockedVault vault = TRY(LockedVault::open(from, credential));
   return salvage_locked(vault, to, progress);
 }
 

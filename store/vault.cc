@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,14 +26,6 @@ std::string database_path(const std::string& directory) { return directory + "/d
 std::string journal_path(const std::string& directory) { return directory + "/journal"; }
 
 uint64_t now_seconds() { return static_cast<uint64_t>(system_clock().wall_ns() / 1'000'000'000); }
-
-/// Serialises changes of the header between processes; the vault's own lock is a mount's for its whole life.
-Result<UniqueFd> lock_header(const std::string& directory) {
-  UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) return errno_error(errno, "open " + directory);
-  if (::flock(fd.get(), LOCK_EX) != 0) return errno_error(errno, "lock " + directory);
-  return fd;
-}
 
 /// Makes `directory`, or accepts an empty one.
 Result<> make_directory(const std::string& directory) {
@@ -89,15 +80,6 @@ void remove_partial_vault(const std::string& directory) {
     ::unlink((directory + name).c_str());
 }
 
-/// The vault's directory in canonical form. What does not exist, or is no directory, is not a vault.
-Result<std::string> vault_path(const std::string& directory) {
-  auto path = canonical_path(directory);
-  if (path.ok()) return path;
-  if (path.is(Code::not_found) || path.is(Code::not_directory))
-    return Error(Code::not_a_vault, directory + " does not exist").hint("make a vault there: tain init " + directory);
-  return path;
-}
-
 VaultInfo info_of(const std::string& directory, const LoadedHeader& loaded) {
   VaultInfo info;
   info.directory = directory;
@@ -105,11 +87,9 @@ VaultInfo info_of(const std::string& directory, const LoadedHeader& loaded) {
   info.suite = loaded.header.suite;
   info.epoch = loaded.header.epoch;
   info.header_sequence = loaded.header.sequence;
-  info.slot_count = loaded.header.slots.size();
   for (const KeySlot& slot : loaded.header.slots) {
-    if (slot.type != SlotType::password) continue;
-    info.kdf = slot.cost;
-    break;
+    info.slots.push_back(slot_info(slot));
+    if (info.kdf == KdfCost{}) info.kdf = slot.cost;
   }
   info.copy_used = loaded.copy_used;
   return info;
@@ -255,8 +235,8 @@ struct Vault::Impl {
   }
 };
 
-Result<> Vault::create(const std::string& directory, const CreateOptions& options, const Secret& password) {
-  TRY(check_password(password.view()));
+Result<> Vault::create(const std::string& directory, const CreateOptions& options, const Credential& credential) {
+  TRY(check_credential(credential));
   const Suite suite = options.suite.value_or(suite_available(Suite::aes_256_gcm) ? Suite::aes_256_gcm
                                                                                  : Suite::xchacha20_poly1305);
   if (!suite_available(suite))
@@ -265,7 +245,7 @@ Result<> Vault::create(const std::string& directory, const CreateOptions& option
   TRY(make_directory(directory));
 
   auto filled = [&]() -> Result<> {
-    NewHeader made = TRY(make_header(password, suite, options.kdf, now_seconds()));
+    NewHeader made = TRY(make_header(credential, suite, options.kdf, now_seconds()));
     Cipher cipher(made.master, made.header.vault, made.header.epoch);
     {
       auto env = TRY(Env::open(database_path(directory), {.map_size_bytes = 0, .create = true}));
@@ -288,15 +268,17 @@ Result<VaultInfo> Vault::inspect(const std::string& directory) {
 Result<std::optional<Holder>> Vault::holder(const std::string& directory) { return VaultLock::holder(directory); }
 
 Result<std::unique_ptr<Vault>> Vault::open(const std::string& directory, const OpenOptions& options,
-                                           const Secret& password) {
-  TRY(check_password(password.view()));
+                                           const Credential& credential) {
+  TRY(check_credential(credential));
   const std::string path = TRY(vault_path(directory));
   LoadedHeader loaded = TRY(load_header(path));
   VaultLock lock = TRY(VaultLock::take(path, options.mountpoint));
-  Unlocked unlocked = TRY(unlock(loaded.header, loaded.bytes, password));
+  Unlocked unlocked = TRY(unlock(loaded.header, loaded.bytes, credential));
 
-  return start(std::make_unique<Impl>(info_of(path, loaded), options, std::move(lock), unlocked.master),
-               unlocked.master, loaded.copies_differ, loaded.complaint);
+  VaultInfo info = info_of(path, loaded);
+  info.opened_with = info.slots[unlocked.slot];
+  return start(std::make_unique<Impl>(std::move(info), options, std::move(lock), unlocked.master), unlocked.master,
+               loaded.copies_differ, loaded.complaint);
 }
 
 Result<std::unique_ptr<Vault>> Vault::open(const std::string& directory, const OpenOptions& options,
@@ -323,31 +305,6 @@ Result<std::unique_ptr<Vault>> Vault::start(std::unique_ptr<Impl> impl, const Ma
   }
   TRY(impl->start());
   return std::unique_ptr<Vault>(new Vault(std::move(impl)));
-}
-
-Result<> Vault::change_password(const std::string& directory, const Secret& old_password, const Secret& new_password,
-                                const KdfCost& cost) {
-  TRY(check_password(old_password.view()));
-  TRY(check_password(new_password.view()));
-  TRY(check_kdf_cost(cost));
-  const std::string path = TRY(vault_path(directory));
-  UniqueFd header_lock = TRY(lock_header(path));
-  LoadedHeader loaded = TRY(load_header(path));
-  Unlocked unlocked = TRY(unlock(loaded.header, loaded.bytes, old_password));
-
-  Header header = loaded.header;
-  ++header.sequence;
-  header.previous = hash256(loaded.bytes);
-  header.slots[unlocked.slot] = TRY(make_password_slot(header, unlocked.master, new_password, cost, now_seconds()));
-  Cipher cipher(unlocked.master, header.vault, header.epoch);
-  const Bytes bytes = encode_header(header, cipher);
-
-  // Prove the new way in before the old one goes: the very bytes, through the code that will read them.
-  Header decoded = TRY(decode_header(bytes));
-  Unlocked proof = TRY(unlock(decoded, bytes, new_password));
-  if (!proof.master.secret.equals(unlocked.master.secret))
-    return Error(Code::corrupt, "the new key slot does not open the vault; nothing was changed");
-  return save_header(path, bytes);
 }
 
 Result<uint64_t> Vault::cut_free_end(const std::string& directory) {

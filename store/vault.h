@@ -16,7 +16,7 @@
 #include "base/secret.h"
 #include "store/cipher.h"
 #include "store/damage_log.h"
-#include "store/kdf.h"
+#include "store/key_slot.h"
 #include "store/types.h"
 #include "store/vault_lock.h"
 
@@ -57,9 +57,10 @@ struct VaultInfo {
   Suite suite = Suite::aes_256_gcm;
   uint32_t epoch = 0;
   uint64_t header_sequence = 0;
-  size_t slot_count = 0;
-  KdfCost kdf;            // of the first password slot
+  std::vector<SlotInfo> slots;
+  KdfCost kdf;            // of the first slot with a password; zeros if there is none
   bool copy_used = false; // the first header copy was damaged, the second one served
+  std::optional<SlotInfo> opened_with;  // of an open vault; nothing if the master key itself was given
 };
 
 struct VaultStats {
@@ -85,7 +86,7 @@ class Vault {
  public:
   /// Makes a vault in `directory`, which must not exist or be empty; parent directories must exist.
   /// Errors: exists/not_empty (a foreign directory), empty_password, invalid_argument, suite_missing, io, no_space.
-  static Result<> create(const std::string& directory, const CreateOptions& options, const Secret& password);
+  static Result<> create(const std::string& directory, const CreateOptions& options, const Credential& credential);
 
   /// Reads and checks the header only. Errors: not_a_vault, header_damaged, format_too_new, io.
   static Result<VaultInfo> inspect(const std::string& directory);
@@ -94,14 +95,37 @@ class Vault {
 
   /// Errors: those of inspect, in_use, wrong_password, empty_password, suite_missing, corrupt, io, no_space.
   static Result<std::unique_ptr<Vault>> open(const std::string& directory, const OpenOptions& options,
-                                             const Secret& password);
+                                             const Credential& credential);
   /// The same for who has unlocked the header already. Errors: also header_damaged (it is not this key's header).
   static Result<std::unique_ptr<Vault>> open(const std::string& directory, const OpenOptions& options,
                                              const MasterKey& master);
-  /// Rewraps the master key: the slot that `old_password` opens is replaced. Data is not touched.
-  /// The vault need not be open; it may be mounted. Errors as open.
-  static Result<> change_password(const std::string& directory, const Secret& old_password,
-                                  const Secret& new_password, const KdfCost& cost);
+
+  /// Which slot opens with it; opens nothing else. Errors: those of open.
+  static Result<SlotInfo> check_key(const std::string& directory, const Credential& credential);
+
+  // Changes of the header (vault_keys.cc). Data is not touched, and the vault may be mounted meanwhile. A crash leaves
+  // the old header or the new one, and the new one has been opened by what it was made for before it is written.
+
+  /// Rewraps the master key: the slot that `old_way` opens is replaced by one for `new_password`, and keeps its keyfile. If those
+  /// are recovery words, their slot stays, and the only password of the vault is replaced.
+  /// Errors: those of open; invalid_argument (the recovery words could mean several passwords, or none).
+  static Result<> change_password(const std::string& directory, const Credential& old_way, const Secret& new_password,
+                                  const KdfCost& cost);
+  /// One more way in. `existing` must open the vault. Errors: those of open; too_big (kSlotsMax slots, or kSlotsTriedMax
+  /// of one type with a password).
+  static Result<SlotInfo> add_slot(const std::string& directory, const Credential& existing, const Credential& added,
+                                   const KdfCost& cost);
+  /// Takes a way in away. `other` must open the vault by another slot: so the last one never goes.
+  /// Errors: those of open; not_found, not_permitted (only slots bound to a device would be left, or it is the last).
+  static Result<> remove_slot(const std::string& directory, const SlotId& id, const Credential& other);
+  /// Writes a copy of the header into a new file. Needs no key; the copy opens with the keys of today, for ever.
+  /// Errors: those of inspect, exists, no_space, io, …
+  static Result<> backup_header(const std::string& directory, const std::string& file);
+  /// Puts such a copy back, once `credential` has opened it and it has opened the vault's data. What it replaces is kept
+  /// as header.replaced-…. Errors: exists (the vault has an intact header, and `over_an_intact_one` is not set),
+  /// not_permitted (of another vault), in_use, corrupt, those of open, io.
+  static Result<> restore_header(const std::string& directory, const std::string& file, const Credential& credential,
+                                 bool over_an_intact_one);
 
   /// Cuts free pages off the end of the database of a vault that nobody has open. The bytes by which it got shorter; they
   /// took nothing of the disk, but copies get smaller. Errors: in_use, corrupt, io.

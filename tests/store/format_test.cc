@@ -4,43 +4,24 @@
 // When the format changes on purpose, a failure prints the bytes for the page.
 #include <dirent.h>
 #include <gtest/gtest.h>
-#include <sodium.h>
 
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "store/database.h"
-#include "store/header.h"
+#include "store/key_slot.h"
 #include "store/journal.h"
+#include "store/recovery_words.h"
 #include "store/working_set.h"
+#include "tests/support/fixed_random.h"
 #include "tests/support/temp_directory.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::store {
 namespace {
 
-uint8_t next_random = 0;
-
-/// While one lives, "random" bytes are a0, a1, a2 … from its beginning.
-class FixedRandom {
- public:
-  FixedRandom() {
-    next_random = 0xa0;
-    static randombytes_implementation fixed = {
-        .implementation_name = [] { return "fixed"; },
-        .random = [] { return uint32_t{4}; },
-        .stir = nullptr,
-        .uniform = nullptr,
-        .buf = [](void* const out, const size_t size) {
-          for (size_t i = 0; i < size; ++i) static_cast<uint8_t*>(out)[i] = next_random++;
-        },
-        .close = nullptr,
-    };
-    randombytes_set_implementation(&fixed);
-  }
-  ~FixedRandom() { randombytes_set_implementation(&randombytes_sysrandom_implementation); }
-};
+using test::FixedRandom;
 
 /// `first`, `first` + 1, …
 template <size_t N>
@@ -164,9 +145,20 @@ TEST_F(FormatTest, Header) {
   header.suite = Suite::aes_256_gcm;
   header.key_check = cipher_.key_check();
   const Secret password = Secret::copy_of(as_bytes("correct horse"));
-  header.slots.push_back(make_password_slot(header, master_key(), password, kKdfFloor, 1'790'000'000).value());
+  header.slots.push_back(make_slot(header, master_key(), password, kKdfFloor, 1'790'000'000).value());
 
   expect_example("header", encode_header(header, cipher_));
+}
+
+TEST_F(FormatTest, RecoveryWords) {
+  std::ifstream page(std::filesystem::path(__FILE__).parent_path() / "../../docs/format.md");
+  std::string line, hex, words;
+  while (std::getline(page, line) && line != "```words") {}
+  ASSERT_TRUE(std::getline(page, hex) && std::getline(page, words)) << "no example of recovery words";
+
+  const Bytes secret = from_hex(hex).value();
+  EXPECT_EQ(as_text(encode_recovery_words(secret).view()), words);
+  EXPECT_EQ(as_text(decode_recovery_words(as_bytes(words)).value().view()), as_text(secret));
 }
 
 TEST_F(FormatTest, InodeBody) { expect_example("inode body", with_prefix(kInodeSchema, encode_inode(some_inode()))); }

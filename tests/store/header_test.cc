@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The header: what it looks like, what unlocks it, and what becomes of damage and of forgery.
-#include "store/header.h"
+#include "store/key_slot.h"
 
 #include <gtest/gtest.h>
 
@@ -70,6 +70,7 @@ TEST_F(HeaderTest, RoundTrips) {
   header.slots[1].type = SlotType::recovery;
   header.slots[1].kdf = SlotKdf::none;
   header.slots[1].cost = {};
+  header.slots[1].salt = {};
   header.slots[1].extra = Bytes(kSlotExtraMax, 9);
   header.author.fill(1);
   header.signature.fill(2);
@@ -165,6 +166,7 @@ TEST_F(HeaderTest, APasswordSlotCannotDoWithoutArgon2id) {
   Header header = made_->header;
   header.slots[0].kdf = SlotKdf::none;
   header.slots[0].cost = {};
+  header.slots[0].salt = {};
   EXPECT_TRUE(decode_header(encode(header)).is(Code::header_damaged));
 }
 
@@ -208,7 +210,7 @@ TEST_F(HeaderTest, AForeignKeyCheckIsFound) {
 
 TEST_F(HeaderTest, EachOfSeveralPasswordsUnlocksItsSlot) {
   Header header = made_->header;
-  header.slots.push_back(make_password_slot(header, made_->master, secret_of("second"), kKdfFloor, kNow).value());
+  header.slots.push_back(make_slot(header, made_->master, secret_of("second"), kKdfFloor, kNow).value());
   const Bytes bytes = encode(header);
 
   EXPECT_EQ(unlock_bytes(bytes, "right")->slot, 0u);

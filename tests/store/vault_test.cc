@@ -290,7 +290,7 @@ TEST_F(VaultTest, ChangedPasswordReplacesTheOldOne) {
   ASSERT_TRUE(vault.ok()) << vault.error().message();
   EXPECT_EQ(content_of(**vault), "content");
   EXPECT_EQ(Vault::inspect(directory_)->header_sequence, sequence + 1);
-  EXPECT_EQ(Vault::inspect(directory_)->slot_count, 1u);
+  EXPECT_EQ(Vault::inspect(directory_)->slots.size(), 1u);
   const auto files = lasting_files(directory_);
   EXPECT_EQ(files.at("header"), files.at("header.bak")) << "no copy still opens with the old password";
 }
