@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // tain check: is everything in the vault intact?
 #include "cli/commands.h"
+#include "cli/credential.h"
 #include "cli/exit.h"
 #include "cli/findings.h"
-#include "cli/password.h"
 #include "cli/progress.h"
 #include "cli/target.h"
 #include "store/repair.h"
@@ -56,15 +56,15 @@ void print_report(World& world, const Arguments& arguments, const std::string& v
 Result<> cmd_check(World& world, const Arguments& arguments) {
   const Target target = TRY(find_target(arguments.positional()[0]));
   TRY(check_unmounted_vault(target));
-  const Secret password = TRY(read_password(world, arguments, "Password for " + target.vault_directory + ": "));
+  const store::Credential credential = TRY(read_credential(world, arguments, target.vault_directory));
   store::RepairReport report;
   {
     ProgressLine line(world, "checking");
     const store::Progress progress = [&line](uint64_t done, uint64_t total) { line.show(done, total); };
     if (arguments.has("repair"))
-      report = TRY(store::repair_vault(target.vault_directory, password, progress));
+      report = TRY(store::repair_vault(target.vault_directory, credential, progress));
     else {
-      report.before = TRY(store::check_vault(target.vault_directory, password, {.progress = progress}));
+      report.before = TRY(store::check_vault(target.vault_directory, credential, {.progress = progress}));
       report.remaining = report.before.findings;
     }
   }

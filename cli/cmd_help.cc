@@ -9,10 +9,9 @@ Result<> cmd_help(World& world, const Arguments& arguments) {
     print_overview(world);
     return {};
   }
-  const std::string& name = arguments.positional()[0];
-  const Command* command = find_command(name);
-  if (command == nullptr) return Error(Code::usage, "unknown command " + name).hint("tain help lists the commands");
-  print_help(world, *command);
+  const Spoken spoken = find_spoken(arguments.positional());
+  if (spoken.command == nullptr) return unknown_command(spoken.name);
+  print_help(world, *spoken.command);
   return {};
 }
 

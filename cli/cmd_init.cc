@@ -8,9 +8,10 @@
 #include <optional>
 
 #include "cli/commands.h"
+#include "cli/credential.h"
 #include "cli/kdf_time.h"
-#include "cli/password.h"
 #include "cli/placement.h"
+#include "cli/recovery_sheet.h"
 #include "fs/mountpoint.h"
 #include "store/vault.h"
 
@@ -58,6 +59,12 @@ std::string reason_for(const store::VaultInfo& info, bool chosen) {
                                                  : "this processor lacks instructions for AES";
 }
 
+Result<> add_recovery_words(World& world, const Arguments& arguments, const std::string& directory, const store::Credential& password) {
+  const store::Credential words = TRY(hand_out_recovery_words(world, arguments, directory));
+  TRY(store::Vault::add_slot(directory, password, words, store::kKdfFloor));
+  return {};
+}
+
 }  // namespace
 
 Result<> cmd_init(World& world, const Arguments& arguments) {
@@ -67,13 +74,22 @@ Result<> cmd_init(World& world, const Arguments& arguments) {
   if (arguments.positional()[0].empty()) return Error(Code::usage, "the name of the vault is empty").hint("tain init VAULT");
   const std::string directory = TRY(fs::resolve_path(arguments.positional()[0]));
   TRY(check_directory(directory));
+  const bool recovery = arguments.has("recovery");
+  if (!recovery && arguments.has("sheet")) return Error(Code::usage, "--sheet is for --recovery");
+  if (recovery) TRY(check_sheet(arguments));
   warn_about_placement(world, directory);
 
-  const Secret password = TRY(read_first_password(world, arguments));
+  const store::Credential credential = TRY(read_first_credential(world, arguments));
   options.kdf = store::calibrate_kdf(seconds);
   options.root_uid = ::getuid();
   options.root_gid = ::getgid();
-  TRY(store::Vault::create(directory, options, password));
+  TRY(store::Vault::create(directory, options, credential));
+  if (recovery) {
+    auto added = add_recovery_words(world, arguments, directory, credential);
+    if (!added.ok())
+      return std::move(added).error().with("the vault is made, but has no recovery words")
+          .hint("tain key add " + directory + " recovery");
+  }
 
   const store::VaultInfo info = TRY(store::Vault::inspect(directory));
   const std::string cipher(store::suite_name(info.suite));
@@ -83,6 +99,7 @@ Result<> cmd_init(World& world, const Arguments& arguments) {
                        {"vault_id", to_hex(info.id.bytes)},
                        {"cipher", cipher},
                        {"cipher_reason", reason},
+                       {"recovery_words", recovery},
                        {"kdf", {{"name", "argon2id"}, {"passes", info.kdf.passes}, {"memory_bytes", info.kdf.memory_bytes}}}});
     return {};
   }

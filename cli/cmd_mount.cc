@@ -19,10 +19,10 @@
 
 #include "cli/checks.h"
 #include "cli/commands.h"
+#include "cli/credential.h"
 #include "cli/duration.h"
 #include "cli/exit.h"
 #include "cli/mount_options.h"
-#include "cli/password.h"
 #include "cli/placement.h"
 #include "cli/rate.h"
 #include "cli/target.h"
@@ -85,11 +85,11 @@ void close_all_but(std::initializer_list<int> keep) {
 }
 
 /// The serving process, from fork to end.
-int serve(World& world, fs::DaemonOptions options, Secret password, UniqueFd report, fs::SupervisorLink supervisor) {
+int serve(World& world, fs::DaemonOptions options, store::Credential credential, UniqueFd report, fs::SupervisorLink supervisor) {
   close_all_but({std::min(report.get(), supervisor.fd()), std::max(report.get(), supervisor.fd())});
   // Locks on memory are not inherited: make a locked copy and wipe the other one.
-  Secret locked = password.clone();
-  password = Secret();
+  store::Credential locked = credential.clone();
+  credential = store::Credential();
 
   ::openlog("tain", LOG_PID, LOG_DAEMON);
   bool reported = false;
@@ -152,7 +152,7 @@ Result<pid_t> read_report(int fd, pid_t supervisor) {
   return Error(Code::fuse, "the process that should serve the mount " + how).hint("tain mount -f shows what it says");
 }
 
-Result<> mount_in_background(World& world, const fs::DaemonOptions& options, Secret password, bool as_json) {
+Result<> mount_in_background(World& world, const fs::DaemonOptions& options, store::Credential credential, bool as_json) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error(errno, "make a pipe");
   UniqueFd read_end(ends[0]), write_end(ends[1]);
@@ -164,14 +164,14 @@ Result<> mount_in_background(World& world, const fs::DaemonOptions& options, Sec
   if (supervisor == 0) {
     read_end.reset();
     // If the command is interrupted before the mount is usable, the mount is not wanted any more.
-    const fs::Supervision supervision{.mountpoint = options.mountpoint, .command = parent, .forget_secrets = [&] { password = Secret(); }};
+    const fs::Supervision supervision{.mountpoint = options.mountpoint, .command = parent, .forget_secrets = [&] { credential = store::Credential(); }};
     // _exit: what the parent has registered for its end is not the child's business.
     ::_exit(fs::supervise(supervision, [&](fs::SupervisorLink link) {
-      return serve(world, options, std::move(password), std::move(write_end), std::move(link));
+      return serve(world, options, std::move(credential), std::move(write_end), std::move(link));
     }));
   }
   write_end.reset();
-  password = Secret();
+  credential = store::Credential();
   const pid_t pid = TRY(read_report(read_end.get(), supervisor));
 
   struct stat st {};
@@ -182,13 +182,13 @@ Result<> mount_in_background(World& world, const fs::DaemonOptions& options, Sec
   return {};
 }
 
-Result<> mount_in_foreground(World& world, fs::DaemonOptions options, Secret password, bool as_json) {
+Result<> mount_in_foreground(World& world, fs::DaemonOptions options, store::Credential credential, bool as_json) {
   options.warn = [&world](const std::string& message) { warn(world, message); };
   options.ready = [&](const std::string&) -> Result<> {
     report_mounted(world, options, ::getpid(), as_json);
     return flush_output(world);
   };
-  return fs::run_daemon(options, std::move(password));
+  return fs::run_daemon(options, std::move(credential));
 }
 
 /// FUSE lets others in only if the administrator has said so; say which line of which file.
@@ -258,10 +258,10 @@ Result<> cmd_mount(World& world, const Arguments& arguments) {
   TRY(check_allow_other(world, flags));
   warn_about_placement(world, options.vault_directory);
 
-  Secret password = TRY(read_password(world, arguments, "Password for " + options.vault_directory + ": "));
+  store::Credential credential = TRY(read_credential(world, arguments, options.vault_directory));
   const bool as_json = arguments.has("json");
-  return arguments.has("foreground") ? mount_in_foreground(world, std::move(options), std::move(password), as_json)
-                                     : mount_in_background(world, options, std::move(password), as_json);
+  return arguments.has("foreground") ? mount_in_foreground(world, std::move(options), std::move(credential), as_json)
+                                     : mount_in_background(world, options, std::move(credential), as_json);
 }
 
 }  // namespace tain::cli

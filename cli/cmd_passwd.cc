@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // tain passwd: change the password.
 #include "cli/commands.h"
+#include "cli/credential.h"
 #include "cli/kdf_time.h"
+#include "cli/key_text.h"
 #include "cli/password.h"
 #include "cli/target.h"
 #include "store/vault.h"
@@ -15,11 +17,11 @@ Result<> cmd_passwd(World& world, const Arguments& arguments) {
   }
   const Target target = TRY(find_target(arguments.positional()[0]));
   TRY(store::Vault::inspect(target.vault_directory));  // before anybody types a password
-  const Secret old_password = TRY(read_password(world, arguments, "Current password for " + target.vault_directory + ": "));
+  const store::Credential old_way = TRY(read_credential(world, arguments, target.vault_directory));
   const Secret new_password = TRY(read_new_password(world, arguments));
-  TRY(store::Vault::change_password(target.vault_directory, old_password, new_password, store::calibrate_kdf(seconds)));
+  TRY(store::Vault::change_password(target.vault_directory, old_way, new_password, store::calibrate_kdf(seconds)));
   note(world, "password changed");
-  note(world, "this does not revoke the old password: with it, an old copy of the vault's header still opens the vault");
+  note_old_headers(world);
   return {};
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // tain salvage: what is intact in a damaged vault, into a new one.
 #include "cli/commands.h"
+#include "cli/credential.h"
 #include "cli/findings.h"
-#include "cli/password.h"
 #include "cli/progress.h"
 #include "cli/target.h"
 #include "store/salvage.h"
@@ -14,11 +14,11 @@ Result<> cmd_salvage(World& world, const Arguments& arguments) {
   const Target target = TRY(find_target(arguments.positional()[0]));
   const std::string& to = arguments.positional()[1];
   TRY(check_unmounted_vault(target));
-  const Secret password = TRY(read_password(world, arguments, "Password for " + target.vault_directory + ": "));
+  const store::Credential credential = TRY(read_credential(world, arguments, target.vault_directory));
   store::SalvageReport report;
   {
     ProgressLine line(world, "salvaging");
-    report = TRY(store::salvage_vault(target.vault_directory, to, password,
+    report = TRY(store::salvage_vault(target.vault_directory, to, credential,
                                       [&line](uint64_t done, uint64_t total) { line.show(done, total); }));
   }
 

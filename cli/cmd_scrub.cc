@@ -5,8 +5,8 @@
 #include <poll.h>
 
 #include "cli/commands.h"
+#include "cli/credential.h"
 #include "cli/interrupt.h"
-#include "cli/password.h"
 #include "cli/progress.h"
 #include "cli/target.h"
 #include "fs/damage_report.h"
@@ -114,11 +114,11 @@ Result<> scrub_mounted(World& world, const Arguments& arguments, const Target& t
 
 Result<> scrub_closed(World& world, const Arguments& arguments, const Target& target) {
   TRY(store::Vault::inspect(target.vault_directory));  // before anybody types a password
-  const Secret password = TRY(read_password(world, arguments, "Password for " + target.vault_directory + ": "));
+  const store::Credential credential = TRY(read_credential(world, arguments, target.vault_directory));
   store::OpenOptions options;
   options.read_only = true;
   options.warn = [&world](const std::string& message) { warn(world, message); };
-  auto vault = TRY(store::Vault::open(target.vault_directory, options, password));
+  auto vault = TRY(store::Vault::open(target.vault_directory, options, credential));
   auto scrubber = vault->make_scrubber(/*keep_position=*/true);
   const auto save = [&]() -> bool {
     const auto saved = scrubber->save();

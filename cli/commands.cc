@@ -3,8 +3,10 @@
 
 #include <algorithm>
 
+#include "cli/credential.h"
 #include "cli/exit.h"
 #include "cli/password.h"
+#include "cli/recovery_sheet.h"
 
 namespace tain::cli {
 namespace {
@@ -21,7 +23,9 @@ std::vector<Option> join(std::initializer_list<std::vector<Option>> lists) {
 
 constexpr std::string_view kPasswordText =
     "The password comes from one of the options; else from TAIN_PASSFILE or TAIN_PASSCMD; else from the systemd\n"
-    "credential tain.password; else from the terminal; else from a line of standard input.\n";
+    "credential tain.password; else from the terminal; else from a line of standard input. A keyfile may also come from\n"
+    "TAIN_KEYFILE or the credential tain.keyfile. Recovery words may be given in the place of a password, in any case\n"
+    "and cut to their first four letters; with --recovery a wrong word is named.\n";
 
 std::string left_column(const Option& option) {
   std::string text = option.letter != 0 ? std::string("  -") + option.letter + ", --" : "      --";
@@ -30,24 +34,30 @@ std::string left_column(const Option& option) {
   return text;
 }
 
+void print_row(World& world, const Command& command) {
+  std::string name(command.name);
+  name.resize(std::max(name.size(), size_t{15}), ' ');
+  world.out << "  " << name << command.summary << '\n';
+}
+
+Result<> print_group(World& world, const std::string& first) {
+  world.out << "usage: tain " << first << " COMMAND [ARGUMENTS]\n\n";
+  for (const Command* command : command_group(first)) print_row(world, *command);
+  return flush_output(world);
+}
+
 Result<> dispatch(World& world, const std::vector<std::string>& words) {
   if (words.empty() || words[0] == "--help" || words[0] == "-h") {
     print_overview(world);
     return flush_output(world);
   }
-  const std::string name = words[0] == "--version" ? "version" : words[0];
-  const Command* command = find_command(name);
+  const Spoken spoken = find_spoken(words);
+  const Command* command = spoken.command;
   if (command == nullptr) {
-    std::vector<std::string_view> names;
-    for (const Command& known : commands()) {
-      names.push_back(known.name);
-      names.insert(names.end(), known.aliases.begin(), known.aliases.end());
-    }
-    const std::string meant = nearest(name, names);
-    return Error(Code::usage, "unknown command " + name)
-        .hint(meant.empty() ? "tain help lists the commands" : "did you mean tain " + meant + "?");
+    if (words.size() == 2 && words[1] == "--help" && !command_group(words[0]).empty()) return print_group(world, words[0]);
+    return unknown_command(spoken.name);
   }
-  auto arguments = Arguments::parse(command->options, {words.begin() + 1, words.end()});
+  auto arguments = Arguments::parse(command->options, {words.begin() + static_cast<ptrdiff_t>(spoken.words), words.end()});
   if (!arguments.ok()) {
     Error error = std::move(arguments).error();
     if (!error.hint().empty()) return error;
@@ -73,14 +83,19 @@ const std::vector<Command>& commands() {
       {"kdf-time", 0, "SECONDS", "how long checking the password shall take here (default 1; 0: the least that is safe)"}};
   static const std::vector<Command> table = {
       {"init", {}, "DIR", 1, 1, "make a vault in a new or empty directory",
-       "Without --cipher, AES-256-GCM is used where the processor has it, else XChaCha20-Poly1305.\n",
-       join({{{"cipher", 0, "NAME", "aes-256-gcm or xchacha20-poly1305"}}, kdf_time, password_options(), {kJson}}), cmd_init},
+       "Without --cipher, AES-256-GCM is used where the processor has it, else XChaCha20-Poly1305.\n"
+       "Recovery words are shown once; a terminal then asks for some of them. Without a terminal they are printed.\n",
+       join({{{"cipher", 0, "NAME", "aes-256-gcm or xchacha20-poly1305"}}, kdf_time, password_options(),
+             {{"keyfile", 0, "FILE", "the vault shall need this file besides the password; made if it is not there"},
+              {"recovery", 0, "", "make recovery words too, which open the vault without the password"},
+              sheet_option()},
+             {kJson}}), cmd_init},
       {"mount", {}, "VAULT MOUNTPOINT", 2, 2, "unlock a vault and mount it",
        "Returns as soon as the mount is usable. A missing mountpoint is made, and removed again after the unmount;\n"
        "an existing one must be empty. While the vault is not mounted, the mountpoint refuses writes, so that nothing\n"
        "lands there in clear; tain unmount --release takes that off.\n"
        "Mount options: ro, rw, allow_other, allow_root, noatime, noexec, acl, noacl, idle=TIME, lock_on_suspend,\n"
-       "lock_on_screen, scrub_rate=RATE, scrub_after=TIME, passfile=FILE (mount.tain only).\n"
+       "lock_on_screen, scrub_rate=RATE, scrub_after=TIME; of mount.tain only: passfile=FILE, keyfile=FILE.\n"
        "POSIX ACLs are on where other users may be let in or the vault has some; acl and noacl say otherwise.\n"
        "nosuid and nodev are always on; what is meant for mount(8), systemd or a desktop is ignored.\n",
        join({{{"foreground", 'f', "", "stay in the foreground; Ctrl-C unmounts"},
@@ -92,7 +107,7 @@ const std::vector<Command>& commands() {
               {"lock-on-screen", 0, "", "unmount when the session is locked; programs that use it are cut off"},
               {"scrub-rate", 0, "RATE", "bytes a second of reading all data in the background: 4M if not given, or off"},
               {"scrub-after", 0, "TIME", "begin that long after the mount (default 5m), if 30 days have passed"}},
-             password_options(),
+             key_options(),
              {kJson}}),
        cmd_mount},
       {"unmount", {"umount", "lock"}, "MOUNTPOINT|VAULT", 1, 1, "store everything, unmount, and wait until the keys are gone",
@@ -110,43 +125,63 @@ const std::vector<Command>& commands() {
       {"passwd", {}, "VAULT|MOUNTPOINT", 1, 1, "change the password",
        "The vault may be mounted. The new password comes from one of the --new-… options, else from the terminal, else\n"
        "from the next line of standard input.\n",
-       join({password_options(), new_password_options(), kdf_time}), cmd_passwd},
+       join({key_options(), new_password_options(), kdf_time}), cmd_passwd},
+      {"key list", {}, "VAULT|MOUNTPOINT", 1, 1, "show what opens a vault",
+       "Needs no key. Says when a password's Argon2id costs less than today's default.\n", join({{kJson}}), cmd_key_list},
+      {"key add", {}, "VAULT|MOUNTPOINT KIND", 2, 2, "make one more way into a vault",
+       "KIND: password; keyfile, a password that works only with --new-keyfile FILE (made if it is not there); recovery,\n"
+       "15 words for paper, shown once. First comes a key that the vault has, then the new one, from the sources that\n"
+       "tain passwd has. The new slot is opened once before anything is written. At most 8, and 3 of a kind with a password.\n",
+       join({key_options(), new_password_options(), {{"new-keyfile", 0, "FILE", "of the new password, for KIND keyfile"}, sheet_option()}, kdf_time, {kJson}}),
+       cmd_key_add},
+      {"key remove", {}, "VAULT|MOUNTPOINT SLOT", 2, 2, "take a way into a vault away",
+       "SLOT: as tain key list shows it, or its beginning. The key that is given must be one that stays, and is proven to\n"
+       "work first; so the last one never goes.\n",
+       join({key_options(), {kJson}}), cmd_key_remove},
+      {"header backup", {}, "VAULT|MOUNTPOINT FILE", 2, 2, "copy the header of a vault into a new file",
+       "Needs no key. Without a header no key opens the vault; it is kept twice in the vault, and may be kept elsewhere.\n"
+       "The copy opens with today's keys for ever, also after they are changed or removed.\n",
+       join({}), cmd_header_backup},
+      {"header restore", {}, "VAULT FILE", 2, 2, "put a copy of the header back into a vault that has lost its own",
+       "The key must open FILE, and FILE must open the vault's data, before anything is written. What it replaces is kept\n"
+       "beside it as header.replaced-….\n",
+       join({{{"force", 0, "", "also when the vault has an intact header"}}, key_options()}), cmd_header_restore},
       {"ls", {}, "VAULT[:PATH] | VAULT PATH", 1, 2, "list a directory in a vault, mounted or not",
        "What is damaged does not keep the rest from being listed; the exit status is then 3.\n",
-       join({{{"long", 'l', "", "with permissions, owner, size and time"}}, password_options(), {kJson}}), cmd_ls},
+       join({{{"long", 'l', "", "with permissions, owner, size and time"}}, key_options(), {kJson}}), cmd_ls},
       {"cat", {}, "VAULT:PATH | VAULT PATH", 1, 2, "write a file of a vault, mounted or not, to standard output", "",
-       join({password_options()}), cmd_cat},
+       join({key_options()}), cmd_cat},
       {"check", {}, "VAULT", 1, 1, "read everything in a vault and say what is damaged",
        "The vault must not be mounted. Checks the header's copies, the structure of the database, every checksum and\n"
        "seal, counts and links. Rot: the storage returned other bytes than were written; tampering: somebody or some\n"
        "program changed them. Exits with 26 when something is damaged.\n"
        "--repair mends what can be mended without losing anything that can be read, and exits with 27 when nothing is\n"
        "wrong any more. A database whose structure is damaged is left alone: see tain salvage.\n",
-       join({{{"repair", 0, "", "mend what can be mended; keeps a copy of the database as it was"}}, password_options(), {kJson}}),
+       join({{{"repair", 0, "", "mend what can be mended; keeps a copy of the database as it was"}}, key_options(), {kJson}}),
        cmd_check},
       {"scrub", {}, "VAULT|MOUNTPOINT", 1, 1, "read all data of a vault, mounted or not, to find damage early",
        "A mount does this by itself, slowly, once in 30 days; this command makes it as fast as it goes. Ctrl-C keeps the\n"
        "position: a mount goes on slowly, and the next run goes on from there. Reads every checksum and seal that belongs\n"
        "to an entry; what only a comparison of everything can tell (counts, links, digests) is for tain check, which needs\n"
        "the vault unmounted. Exits with 26 when something is damaged. The password is for a vault that is not mounted.\n",
-       join({password_options(), {kJson}}), cmd_scrub},
+       join({key_options(), {kJson}}), cmd_scrub},
       {"compact", {}, "VAULT|MOUNTPOINT", 1, 1, "give space that is free inside a vault back to the disk",
        "What was deleted leaves free space inside the vault's database, which what comes later uses. This makes holes of\n"
        "it, so that others can have it. It works while the vault is mounted and in use; Ctrl-C keeps what was done. ls\n"
        "shows the old size of a file with holes, du what it takes of the disk. The database of a vault that is not mounted\n"
        "also gets shorter, if its end is free. Exits with 1 where the file system makes no holes. The password is for a\n"
        "vault that is not mounted.\n",
-       join({password_options(), {kJson}}), cmd_compact},
+       join({key_options(), {kJson}}), cmd_compact},
       {"salvage", {}, "OLD NEW", 2, 2, "take what is intact out of a damaged vault into a new one",
        "OLD is only read. NEW opens with the same password. Needs one intact copy of OLD's header. Entries whose names are\n"
        "lost are in lost+found; damaged parts of a file read as zeros, and its attribute user.tain.damaged lists them.\n"
        "Exits with 3 when something could not be salvaged.\n",
-       join({password_options(), {kJson}}), cmd_salvage},
+       join({key_options(), {kJson}}), cmd_salvage},
       {"doctor", {}, "[VAULT]", 0, 1, "check this machine, and a vault's header, for trouble",
        "Needs no password. Exits with 1 if something would keep tain from working, with 26 if the vault's header is damaged.\n",
        join({{kJson}}), cmd_doctor},
       {"version", {}, "", 0, 0, "show the versions of tain, its format and its libraries", "", join({{kJson}}), cmd_version},
-      {"help", {}, "[COMMAND]", 0, 1, "show this, or the help of a command", "", join({}), cmd_help},
+      {"help", {}, "[COMMAND]", 0, 2, "show this, or the help of a command", "", join({}), cmd_help},
   };
   return table;
 }
@@ -159,13 +194,39 @@ const Command* find_command(std::string_view name) {
   return nullptr;
 }
 
+Spoken find_spoken(const std::vector<std::string>& words) {
+  Spoken out;
+  out.name = words[0] == "--version" ? "version" : words[0];
+  if (!command_group(out.name).empty() && words.size() > 1 && !words[1].starts_with('-')) {
+    out.name += " " + words[1];
+    out.words = 2;
+  }
+  out.command = find_command(out.name);
+  return out;
+}
+
+std::vector<const Command*> command_group(std::string_view first) {
+  std::vector<const Command*> out;
+  for (const Command& command : commands())
+    if (command.name.starts_with(std::string(first) + " ")) out.push_back(&command);
+  return out;
+}
+
+Error unknown_command(const std::string& name) {
+  std::vector<std::string_view> names;
+  for (const Command& known : commands()) {
+    names.push_back(known.name);
+    names.insert(names.end(), known.aliases.begin(), known.aliases.end());
+  }
+  std::string meant = nearest(name, names);
+  if (const auto group = command_group(name); !group.empty()) meant = std::string(group[0]->name);
+  return Error(Code::usage, "unknown command " + name)
+      .hint(meant.empty() ? "tain help lists the commands" : "did you mean tain " + meant + "?");
+}
+
 void print_overview(World& world) {
   world.out << "usage: tain COMMAND [ARGUMENTS]\n\nAn encrypted folder that mounts as plain files.\n\n";
-  for (const Command& command : commands()) {
-    std::string name(command.name);
-    name.resize(std::max(name.size(), size_t{10}), ' ');
-    world.out << "  " << name << command.summary << '\n';
-  }
+  for (const Command& command : commands()) print_row(world, command);
   world.out << "\ntain COMMAND --help tells more.\n";
 }
 

@@ -14,7 +14,7 @@
 namespace tain::cli {
 
 struct Command {
-  std::string_view name;
+  std::string_view name;  // one word, or two ("key list")
   std::vector<std::string_view> aliases;
   std::string_view synopsis;  // the positional arguments
   size_t positional_min = 0;
@@ -29,6 +29,19 @@ struct Command {
 const std::vector<Command>& commands();
 /// By name or alias; null if there is none.
 const Command* find_command(std::string_view name);
+/// The command that the first one or two of `words` name, and how many those are; null and what was meant to be a name
+/// otherwise.
+struct Spoken {
+  const Command* command = nullptr;
+  std::string name;
+  size_t words = 1;
+};
+Spoken find_spoken(const std::vector<std::string>& words);
+/// The commands of two words that begin with `first`.
+std::vector<const Command*> command_group(std::string_view first);
+
+/// What is wrong with it, and what was probably meant.
+Error unknown_command(const std::string& name);
 
 /// `tain help`: the overview.
 void print_overview(World& world);
@@ -38,12 +51,17 @@ void print_help(World& world, const Command& command);
 /// Runs the command line `words` (without the program's name), prints what went wrong, and yields the exit status.
 int run(World& world, const std::vector<std::string>& words);
 
-// The commands, each in cmd_NAME.cc.
+// The commands, each in cmd_NAME.cc (those of two words in that of the first).
 Result<> cmd_init(World& world, const Arguments& arguments);
 Result<> cmd_mount(World& world, const Arguments& arguments);
 Result<> cmd_unmount(World& world, const Arguments& arguments);
 Result<> cmd_status(World& world, const Arguments& arguments);
 Result<> cmd_list(World& world, const Arguments& arguments);
+Result<> cmd_key_list(World& world, const Arguments& arguments);
+Result<> cmd_key_add(World& world, const Arguments& arguments);
+Result<> cmd_key_remove(World& world, const Arguments& arguments);
+Result<> cmd_header_backup(World& world, const Arguments& arguments);
+Result<> cmd_header_restore(World& world, const Arguments& arguments);
 Result<> cmd_passwd(World& world, const Arguments& arguments);
 Result<> cmd_ls(World& world, const Arguments& arguments);
 Result<> cmd_cat(World& world, const Arguments& arguments);

@@ -72,6 +72,8 @@ Result<std::vector<std::string>> mount_helper_words(const std::vector<std::strin
     for (const std::string& option : split_list(list)) {
       if (option.starts_with("passfile=")) {
         out.insert(out.end(), {"--passfile", option.substr(9)});
+      } else if (option.starts_with("keyfile=")) {
+        out.insert(out.end(), {"--keyfile", option.substr(8)});
       } else {
         passed_on += (passed_on.empty() ? "" : ",") + option;
       }

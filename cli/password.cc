@@ -11,6 +11,7 @@
 
 #include "fs/subprocess.h"
 #include "store/kdf.h"
+#include "store/recovery_words.h"
 
 namespace tain::cli {
 namespace {
@@ -140,6 +141,33 @@ Result<Secret> ask_twice(World& world, const std::string& prompt) {
   return first;
 }
 
+/// 15 words of the list, with blanks between.
+Result<Secret> ask_for_words(World& world) {
+  Secret words(store::kRecoveryWordCount * (kPasswordMax + 1));
+  size_t size = 0, count = 0;
+  while (count < store::kRecoveryWordCount) {
+    const std::string prompt = "Recovery words, from word " + std::to_string(count + 1) + " of 15 on: ";
+    const Secret line = TRY(world.terminal.ask_secret(prompt, kPasswordMax));
+    std::string_view rest = as_text(line.view());
+    while (count < store::kRecoveryWordCount) {
+      rest.remove_prefix(std::min(rest.find_first_not_of(" \t"), rest.size()));
+      if (rest.empty()) break;
+      const std::string_view word = rest.substr(0, rest.find_first_of(" \t"));
+      rest.remove_prefix(word.size());
+      if (!store::find_recovery_word(word)) {
+        warn(world, "word " + std::to_string(count + 1) + " is not one of the list", "type on from there");
+        break;
+      }
+      std::copy(word.begin(), word.end(), words.span().begin() + static_cast<ptrdiff_t>(size));
+      size += word.size();
+      words.span()[size++] = ' ';
+      ++count;
+    }
+  }
+  words.shrink(size);
+  return words;
+}
+
 Result<Secret> from_standard_input(World& world) {
   Secret line = TRY(read_secret(world.stdin_fd, Until::newline, "standard input"));
   return checked(std::move(line), "standard input");
@@ -185,6 +213,13 @@ Result<Secret> read_new_password(World& world, const Arguments& arguments) {
   std::optional<Secret> given = TRY(from_options(world, arguments, kNew));
   if (given) return std::move(*given);
   return world.stdin_is_tty ? ask_twice(world, "New password: ") : from_standard_input(world);
+}
+
+Result<Secret> read_recovery_words(World& world, const Arguments& arguments) {
+  std::optional<Secret> given = TRY(from_options(world, arguments, kCurrent));
+  if (!given && world.stdin_is_tty) given = TRY(ask_for_words(world));
+  if (!given) given = TRY(from_standard_input(world));
+  return store::decode_recovery_words(given->view());
 }
 
 Result<std::vector<std::string>> split_words(std::string_view line) {

@@ -29,6 +29,12 @@ Result<Secret> read_first_password(World& world, const Arguments& arguments);
 /// The new password of `passwd`: one of the --new-… options, else the terminal (twice) or the next line of stdin.
 Result<Secret> read_new_password(World& world, const Arguments& arguments);
 
+/// Recovery words, as store::Credential::from_recovery() wants them: from one of the options (not the environment, which
+/// holds the password), else from the terminal, line by line until there are 15, else from a line of stdin. At the
+/// terminal a wrong word is asked for again.
+/// Errors: those of read_password and of store::decode_recovery_words.
+Result<Secret> read_recovery_words(World& world, const Arguments& arguments);
+
 /// Splits a command line into words as a shell would, without expanding anything: blanks separate, '…' and
 /// "…" group, a backslash takes the next character literally (not within '…'). Errors: usage (an open quote).
 Result<std::vector<std::string>> split_words(std::string_view line);

@@ -13,7 +13,7 @@
 #include <deque>
 
 #include "base/file.h"
-#include "cli/password.h"
+#include "cli/credential.h"
 #include "store/content.h"
 #include "store/tree.h"
 #include "store/vault.h"
@@ -238,11 +238,11 @@ Result<std::unique_ptr<VaultFiles>> VaultFiles::open(World& world, const Argumen
     return std::unique_ptr<VaultFiles>(std::make_unique<MountedFiles>(std::move(root), target.mount->mountpoint));
   }
   TRY(store::Vault::inspect(target.vault_directory));  // before anybody types a password
-  const Secret password = TRY(read_password(world, arguments, "Password for " + target.vault_directory + ": "));
+  const store::Credential credential = TRY(read_credential(world, arguments, target.vault_directory));
   store::OpenOptions options;
   options.read_only = true;
   options.warn = [&world](const std::string& message) { warn(world, message); };
-  auto vault = TRY(store::Vault::open(target.vault_directory, options, password));
+  auto vault = TRY(store::Vault::open(target.vault_directory, options, credential));
   return std::unique_ptr<VaultFiles>(std::make_unique<ClosedFiles>(std::move(vault)));
 }
 

@@ -30,6 +30,7 @@ SOLE_IMPORTERS = {
     r"xxhash\.h": ["store/cipher.cc", "store/versions.cc"],
     r"nlohmann/.*": ["cli/*", "fs/control.h", "fs/control.cc"],
     r"systemd/.*": ["fs/logind.cc"],
+    r"qrencode\.h": ["cli/qr_code.cc"],
     r"curl/.*": ["sync/http.h", "sync/http.cc"],
 }
 
@@ -124,6 +125,7 @@ SYNTHETIC = [
     ("store/journal.cc", SPDX + "#include <xxhash.h>\n", "<xxhash.h> is only for"),
     ("store/state.cc", SPDX + "#include <nlohmann/json.hpp>\n", "<nlohmann/json.hpp> is only for"),
     ("cli/http.cc", SPDX + "#include <curl/curl.h>\n", "<curl/curl.h> is only for"),
+    ("cli/sheet.cc", SPDX + "#include <qrencode.h>\n", "<qrencode.h> is only for"),
     ("base/bare.h", "#pragma once\n", "no SPDX line"),
     ("contrib/tool", "#!/bin/sh\ntrue\n", "no SPDX line"),
     ("store/long.cc", SPDX + "\n" * LINES_MAX, "split the file"),

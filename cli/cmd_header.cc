@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// tain header backup, restore: for when both copies of the header are gone.
+#include "cli/commands.h"
+#include "cli/credential.h"
+#include "cli/target.h"
+#include "store/vault.h"
+
+namespace tain::cli {
+
+Result<> cmd_header_backup(World& world, const Arguments& arguments) {
+  const Target target = TRY(find_target(arguments.positional()[0]));
+  const std::string& file = arguments.positional()[1];
+  auto written = store::Vault::backup_header(target.vault_directory, file);
+  if (written.is(Code::exists)) return std::move(written).error().hint("give a new file");
+  TRY(std::move(written));
+  note(world, "the header of " + target.vault_directory + " is in " + file);
+  note(world, "it opens with today's keys for ever, also after you change or remove them: keep it as carefully as the vault");
+  return {};
+}
+
+Result<> cmd_header_restore(World& world, const Arguments& arguments) {
+  const Target target = TRY(find_target(arguments.positional()[0]));
+  const std::string& file = arguments.positional()[1];
+  const std::string& directory = target.vault_directory;
+  if (target.mount)
+    return Error(Code::in_use, directory + " is mounted at " + target.mount->mountpoint)
+        .hint("while it is mounted, copy your files out of it; then: tain unmount " + target.mount->mountpoint);
+  if (!arguments.has("force") && store::Vault::inspect(directory).ok())
+    return Error(Code::exists, "the vault has an intact header")
+        .hint("an older header brings back the passwords of its time; --force does so all the same");
+  const store::Credential credential = TRY(read_credential(world, arguments, directory));
+  TRY(store::Vault::restore_header(directory, file, credential, arguments.has("force")));
+  note(world, "the header is back, and it opens the vault; what was in its place is kept as header.replaced-…");
+  return {};
+}
+
+}  // namespace tain::cli

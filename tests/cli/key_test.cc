@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+// tain key, tain header, and the ways that a key reaches a command.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "cli/credential.h"
+#include "cli/qr_code.h"
+#include "store/recovery_words.h"
+#include "tests/cli/fake_world.h"
+
+namespace tain::cli {
+namespace {
+
+using nlohmann::json;
+
+/// Types what the prompts ask for of recovery words that were shown on `out`.
+class ObedientTerminal final : public Terminal {
+ public:
+  explicit ObedientTerminal(std::ostringstream& out) : out_(out) {}
+  Result<Secret> ask_secret(std::string_view prompt, size_t) override {
+    prompts.emplace_back(prompt);
+    std::string answer = password;
+    const size_t at = prompt.find("word ");
+    if (at != std::string_view::npos && prompt.starts_with("Type")) {
+      answer = mistakes > 0 ? "zoo" : word(std::stoi(std::string(prompt.substr(at + 5))));
+      if (mistakes > 0) --mistakes;
+    }
+    return Secret::copy_of(as_bytes(answer));
+  }
+  /// Word `number` of the grid on the screen.
+  std::string word(int number) const {
+    std::istringstream shown(out_.str());
+    for (std::string token; shown >> token;) {
+      if (token != std::to_string(number)) continue;
+      shown >> token;
+      return token;
+    }
+    return {};
+  }
+  std::string all_words() const {
+    std::string out;
+    for (int i = 1; i <= 15; ++i) out += word(i) + " ";
+    return out;
+  }
+  std::string password = "pass";
+  int mistakes = 0;
+  std::vector<std::string> prompts;
+
+ private:
+  std::ostringstream& out_;
+};
+
+class KeyTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(fake_.run({"init", "--kdf-time", "0", "--passfile", secret("pass"), "--json", vault_}), 0) << fake_.err.str();
+    forget_output();
+  }
+
+  std::string secret(const std::string& text) const {
+    const std::string path = fake_.directory.file("secret-" + text.substr(0, 20), text);
+    ::chmod(path.c_str(), 0600);
+    return path;
+  }
+  void forget_output() {
+    fake_.out.str("");
+    fake_.err.str("");
+  }
+  int run(const std::vector<std::string>& words) {
+    forget_output();
+    return fake_.run(words);
+  }
+  int ls(std::vector<std::string> options) {
+    options.insert(options.begin(), "ls");
+    options.push_back(vault_);
+    return run(options);
+  }
+  json slots() {
+    EXPECT_EQ(run({"key", "list", "--json", vault_}), 0) << fake_.err.str();
+    return json::parse(fake_.out.str());
+  }
+  bool err_has(std::string_view text) const { return fake_.err.str().find(text) != std::string::npos; }
+  /// Adds recovery words without a terminal, and yields them.
+  std::string add_words() {
+    EXPECT_EQ(run({"key", "add", "--passfile", secret("pass"), vault_, "recovery"}), 0) << fake_.err.str();
+    return fake_.out.str();
+  }
+
+  FakeWorld fake_;
+  const std::string vault_ = fake_.directory.path("vault");
+};
+
+TEST_F(KeyTest, ListShowsKindCostAndAge) {
+  const std::string words = add_words();
+  const json listed = slots();
+  ASSERT_EQ(listed.size(), 2u);
+  EXPECT_EQ(listed[0]["type"], "password");
+  EXPECT_EQ(listed[0]["kdf"]["passes"], 2);
+  EXPECT_EQ(listed[0]["kdf"]["below_default"], true);
+  EXPECT_EQ(listed[1]["type"], "recovery");
+  EXPECT_FALSE(listed[1].contains("kdf"));
+
+  ASSERT_EQ(run({"key", "list", vault_}), 0);
+  EXPECT_NE(fake_.out.str().find("recovery words"), std::string::npos);
+  EXPECT_NE(fake_.out.str().find("today"), std::string::npos);
+  EXPECT_NE(fake_.out.str().find(listed[1]["slot"].get<std::string>()), std::string::npos);
+  EXPECT_TRUE(err_has("easier to guess than today's default")) << fake_.err.str();
+}
+
+TEST_F(KeyTest, RecoveryWordsOpenWithAndWithoutTheOption) {
+  const std::string words = add_words();
+  EXPECT_EQ(ls({"--recovery", "--passfile", secret(words)}), 0) << fake_.err.str();
+  EXPECT_EQ(ls({"--passfile", secret(words)}), 0) << fake_.err.str();
+  EXPECT_EQ(ls({"--passfile", secret("pass")}), 0) << fake_.err.str();
+}
+
+TEST_F(KeyTest, WithTheOptionAWrongWordIsNamed) {
+  add_words();
+  EXPECT_EQ(ls({"--recovery", "--passfile", secret("zoo zoo qwertz zoo")}), 1);
+  EXPECT_TRUE(err_has("recovery word 3 is not one of the list"));
+  EXPECT_FALSE(err_has("qwertz")) << "what was typed is a secret";
+  EXPECT_EQ(ls({"--recovery", "--keyfile", "x", "--passfile", secret("zoo")}), 2);
+}
+
+TEST_F(KeyTest, RecoveryWordsDoNotComeFromTheEnvironmentsPassword) {
+  const std::string words = add_words();
+  fake_.environment["TAIN_PASSFILE"] = secret("pass");
+  fake_.set_stdin(words);
+  EXPECT_EQ(ls({"--recovery"}), 0) << fake_.err.str();
+}
+
+TEST_F(KeyTest, ATerminalShowsTheWordsOnceAndAsksForSome) {
+  ObedientTerminal terminal(fake_.out);
+  World world{.terminal = terminal, .out = fake_.out, .err = fake_.err};
+  world.stdin_is_tty = world.out_is_tty = true;
+  world.env = [](const char*) { return std::string(); };
+  terminal.mistakes = 2;
+
+  ASSERT_EQ(cli::run(world, {"key", "add", vault_, "recovery"}), 0) << fake_.err.str();
+
+  EXPECT_EQ(terminal.prompts.size(), 1u + 3u + 2u) << "the password, three words, two of them twice";
+  const std::string words = terminal.all_words();
+  EXPECT_EQ(ls({"--recovery", "--passfile", secret(words)}), 0) << fake_.err.str();
+}
+
+TEST_F(KeyTest, WhoHasNotWrittenTheWordsDownHasNone) {
+  ObedientTerminal terminal(fake_.out);
+  World world{.terminal = terminal, .out = fake_.out, .err = fake_.err};
+  world.stdin_is_tty = world.out_is_tty = true;
+  world.env = [](const char*) { return std::string(); };
+  terminal.mistakes = 100;
+  EXPECT_EQ(cli::run(world, {"key", "add", vault_, "recovery"}), 1);
+  EXPECT_EQ(slots().size(), 1u);
+}
+
+TEST_F(KeyTest, AtATerminalWordsAreTypedInPieces) {
+  const std::string words = add_words();
+  fake_.world.stdin_is_tty = true;
+  const size_t middle = words.find(' ', 40);
+  fake_.terminal.answers = {words.substr(0, middle) + " qwertz", words.substr(middle, words.size() - middle - 1)};
+  fake_.terminal.prompts.clear();
+  EXPECT_EQ(ls({"--recovery"}), 0) << fake_.err.str();
+  EXPECT_EQ(fake_.terminal.prompts.size(), 2u);
+  EXPECT_TRUE(err_has("is not one of the list"));
+  EXPECT_FALSE(err_has("qwertz"));
+}
+
+TEST_F(KeyTest, ASheetIsForItsOwnerAndShownNowhereElse) {
+  const std::string sheet = fake_.directory.path("sheet");
+  ASSERT_EQ(run({"key", "add", "--json", "--sheet", sheet, "--passfile", secret("pass"), vault_, "recovery"}), 0) << fake_.err.str();
+
+  struct stat st {};
+  ASSERT_EQ(::stat(sheet.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 07777u, 0600u);
+  std::ostringstream text;
+  text << std::ifstream(sheet).rdbuf();
+  text.str(text.str().substr(text.str().find("    1 ")));  // there are other numbers before the grid
+  ObedientTerminal reader(text);
+  const std::string words = reader.all_words();
+  EXPECT_EQ(fake_.out.str().find(reader.word(1) + " "), std::string::npos);
+  EXPECT_EQ(ls({"--recovery", "--passfile", secret(words)}), 0) << fake_.err.str();
+  EXPECT_EQ(run({"key", "add", "--sheet", sheet, "--passfile", secret("pass"), vault_, "recovery"}), 1) << "it exists";
+  EXPECT_EQ(run({"key", "add", "--json", "--passfile", secret("pass"), vault_, "recovery"}), 2) << "words are not for JSON";
+  EXPECT_EQ(slots().size(), 2u);
+}
+
+TEST_F(KeyTest, AKeyfileIsMadeAndThenNeeded) {
+  const std::string keyfile = fake_.directory.path("keyfile");
+  ASSERT_EQ(run({"key", "add", "--kdf-time", "0", "--passfile", secret("pass"), "--new-passfile", secret("next"), "--new-keyfile",
+                 keyfile, vault_, "keyfile"}),
+            0)
+      << fake_.err.str();
+  EXPECT_EQ(std::filesystem::file_size(keyfile), 64u);
+
+  EXPECT_EQ(ls({"--passfile", secret("next")}), 12);
+  EXPECT_TRUE(err_has("--keyfile"));
+  EXPECT_EQ(ls({"--passfile", secret("next"), "--keyfile", keyfile}), 0) << fake_.err.str();
+  EXPECT_EQ(ls({"--passfile", secret("pass"), "--keyfile", keyfile}), 12) << "an explicit keyfile is used";
+  EXPECT_EQ(ls({"--passfile", secret("next"), "--keyfile", secret("short")}), 1);
+}
+
+TEST_F(KeyTest, AKeyfileMayComeFromTheEnvironmentOrSystemd) {
+  const std::string keyfile = fake_.directory.file("keyfile", std::string(32, 'k'));
+  const std::string locked = fake_.directory.path("locked");
+  ASSERT_EQ(run({"init", "--kdf-time", "0", "--passfile", secret("pass"), "--keyfile", keyfile, "--json", locked}), 0) << fake_.err.str();
+  EXPECT_EQ(run({"ls", "--passfile", secret("pass"), locked}), 12);
+
+  fake_.environment["TAIN_KEYFILE"] = keyfile;
+  EXPECT_EQ(run({"ls", "--passfile", secret("pass"), locked}), 0) << fake_.err.str();
+  EXPECT_EQ(ls({"--passfile", secret("pass")}), 0) << "a vault without such a slot does not need it: " << fake_.err.str();
+
+  fake_.directory.directory("credentials");
+  fake_.directory.file("credentials/tain.keyfile", std::string(32, 'k'));
+  fake_.environment = {{"CREDENTIALS_DIRECTORY", fake_.directory.path("credentials")}};
+  EXPECT_EQ(run({"ls", "--passfile", secret("pass"), locked}), 0) << fake_.err.str();
+}
+
+TEST_F(KeyTest, RemoveProvesAKeyThatStays) {
+  const std::string words = add_words();
+  const json listed = slots();
+  const std::string password = listed[0]["slot"], recovery = listed[1]["slot"];
+
+  EXPECT_EQ(run({"key", "remove", "--passfile", secret("pass"), vault_, password}), 12);
+  EXPECT_EQ(run({"key", "remove", "--passfile", secret("pass"), vault_, "nope"}), 2);
+  EXPECT_EQ(run({"key", "remove", "--passfile", secret("pass"), vault_, ""}), 2);
+  EXPECT_EQ(slots().size(), 2u);
+  EXPECT_EQ(run({"key", "remove", "--passfile", secret(words), vault_, password.substr(0, 8)}), 0) << fake_.err.str();
+  EXPECT_TRUE(err_has("does not revoke"));
+  EXPECT_EQ(run({"key", "remove", "--passfile", secret(words), vault_, recovery}), 1) << "the last one";
+  EXPECT_EQ(ls({"--passfile", secret("pass")}), 12);
+  EXPECT_EQ(ls({"--passfile", secret(words)}), 0);
+}
+
+TEST_F(KeyTest, AForgottenPasswordIsReplacedWithRecoveryWords) {
+  const std::string words = add_words();
+  ASSERT_EQ(run({"passwd", "--kdf-time", "0", "--recovery", "--passfile", secret(words), "--new-passfile", secret("next"), vault_}), 0)
+      << fake_.err.str();
+  EXPECT_TRUE(err_has("does not revoke"));
+  EXPECT_TRUE(err_has("key rotate"));
+  EXPECT_EQ(ls({"--passfile", secret("next")}), 0);
+  EXPECT_EQ(ls({"--passfile", secret("pass")}), 12);
+  EXPECT_EQ(ls({"--passfile", secret(words)}), 0);
+}
+
+TEST_F(KeyTest, InitWithRecoveryPrintsWordsThatOpen) {
+  const std::string vault = fake_.directory.path("second");
+  ASSERT_EQ(run({"init", "--kdf-time", "0", "--recovery", "--passfile", secret("pass"), vault}), 0) << fake_.err.str();
+  const std::string words = fake_.out.str().substr(0, fake_.out.str().find('\n'));
+  EXPECT_EQ(run({"ls", "--recovery", "--passfile", secret(words), vault}), 0) << fake_.err.str();
+  EXPECT_EQ(run({"init", "--recovery", "--json", "--passfile", secret("pass"), fake_.directory.path("third")}), 2);
+  EXPECT_FALSE(std::filesystem::exists(fake_.directory.path("third")));
+}
+
+TEST_F(KeyTest, MistakesAreUsageErrors) {
+  EXPECT_EQ(run({"key"}), 2);
+  EXPECT_EQ(run({"key", "lst", vault_}), 2);
+  EXPECT_TRUE(err_has("did you mean tain key list?"));
+  EXPECT_EQ(run({"key", "add", vault_, "fingerprint"}), 2);
+  EXPECT_EQ(run({"key", "add", vault_, "keyfile"}), 2);
+  EXPECT_EQ(run({"key", "add", "--new-keyfile", "x", vault_, "password"}), 2);
+  EXPECT_EQ(run({"key", "add", "--sheet", "x", vault_, "password"}), 2);
+  EXPECT_EQ(run({"init", "--sheet", "x", fake_.directory.path("new")}), 2);
+  EXPECT_EQ(run({"key", "--help"}), 0);
+  EXPECT_NE(fake_.out.str().find("key remove"), std::string::npos);
+  EXPECT_EQ(run({"help", "key", "add"}), 0);
+  EXPECT_NE(fake_.out.str().find("usage: tain key add"), std::string::npos);
+}
+
+TEST_F(KeyTest, AHeaderIsBackedUpAndRestored) {
+  const std::string backup = fake_.directory.path("backup");
+  ASSERT_EQ(run({"header", "backup", vault_, backup}), 0) << fake_.err.str();
+  EXPECT_EQ(run({"header", "backup", vault_, backup}), 1);
+  EXPECT_EQ(run({"header", "restore", "--passfile", secret("pass"), vault_, backup}), 1) << "there is an intact one";
+
+  std::filesystem::remove(vault_ + "/header");
+  std::filesystem::remove(vault_ + "/header.bak");
+  EXPECT_EQ(ls({"--passfile", secret("pass")}), 6);
+  EXPECT_EQ(run({"header", "restore", "--passfile", secret("wrong"), vault_, backup}), 12);
+  EXPECT_EQ(run({"header", "restore", "--passfile", secret("pass"), vault_, backup}), 0) << fake_.err.str();
+  EXPECT_EQ(ls({"--passfile", secret("pass")}), 0);
+}
+
+TEST(QrCodeTest, ACodeHasTwoRowsALineOrThereIsNone) {
+  std::vector<std::string> lines;
+  const bool made = add_qr_code(as_bytes("some words"), Background::dark, [&](std::string_view line) { lines.emplace_back(line); });
+  if (!made) {
+    EXPECT_TRUE(lines.empty()) << "built without libqrencode";
+    return;
+  }
+  ASSERT_GT(lines.size(), 10u);
+  for (const std::string& line : lines) EXPECT_TRUE(line.ends_with('\n'));
+  // The margin is light: full on a dark terminal, empty on paper.
+  EXPECT_TRUE(lines[1].starts_with("█"));
+  lines.clear();
+  add_qr_code(as_bytes("some words"), Background::light, [&](std::string_view line) { lines.emplace_back(line); });
+  EXPECT_TRUE(lines[1].starts_with(" "));
+}
+
+}  // namespace
+}  // namespace tain::cli
