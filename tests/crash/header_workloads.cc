@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Workloads of the vault's own life: being made, and getting another password.
+// Workloads of the vault's own life: being made, and getting other keys.
 #include <filesystem>
 
 #include "base/check.h"
+#include "store/recovery_words.h"
 #include "tests/crash/workloads.h"
 
 namespace tain::crash {
@@ -52,6 +53,67 @@ class PasswordJudge final : public Judge {
   }
 };
 
+/// What was done to the keys of a vault, and which of them open it after each step.
+enum class KeyStep : uint64_t { none, add_words, add_password, remove_first, change_second, remove_words };
+constexpr uint64_t kKeySteps = static_cast<uint64_t>(KeyStep::remove_words);
+
+store::Credential recovery_words() {
+  return store::Credential::from_recovery(Secret::copy_of(Bytes(store::kRecoverySecretSize, 5)));
+}
+
+/// Passwords 0, 1, 2 and the recovery words, in that order: '1' if it opens the vault.
+std::string opening_keys(KeyStep step) {
+  switch (step) {
+    case KeyStep::none: return "1000";
+    case KeyStep::add_words: return "1001";
+    case KeyStep::add_password: return "1101";
+    case KeyStep::remove_first: return "0101";
+    case KeyStep::change_second: return "0011";
+    case KeyStep::remove_words: return "0010";
+  }
+  return {};
+}
+
+/// Operation k is KeyStep k. Of the keys before and after it, one set opens the vault, and no mixture does.
+class KeysJudge final : public Judge {
+ public:
+  Visible look(const std::string& folder, bool) const override {
+    std::string opening;
+    for (const store::Credential& key : {store::Credential(password(0)), store::Credential(password(1)),
+                                         store::Credential(password(2)), recovery_words()}) {
+      auto opened = Vault::open(folder, quiet_options(), key);
+      if (!opened.ok() && !opened.is(Code::wrong_password))
+        return {.complaint = "opening: " + opened.error().message(), .fits = {}, .nearest = {}};
+      if (opened.ok() && !(*opened)->tree().lookup(kRootIno, "diary").ok())
+        return {.complaint = "content is missing", .fits = {}, .nearest = {}};
+      opening += opened.ok() ? '1' : '0';
+    }
+    std::vector<uint64_t> fits;
+    for (uint64_t step = 0; step <= kKeySteps; ++step)
+      if (opening == opening_keys(static_cast<KeyStep>(step))) fits.push_back(step);
+    return {.complaint = {}, .fits = {fits}, .nearest = "what opens it: " + opening};
+  }
+};
+
+void make_vault_with_a_diary(const std::string& folder) {
+  need(Vault::create(folder, {.suite = {}, .kdf = store::kKdfFloor}, password()));
+  auto vault = need(Vault::open(folder, quiet_options(), password()));
+  need(vault->tree().make(kRootIno, "diary", {.mode = S_IFREG | 0600, .symlink = {}}));
+  need(vault->close());
+}
+
+Result<> change_keys(const std::string& folder, KeyStep step) {
+  switch (step) {
+    case KeyStep::none: break;
+    case KeyStep::add_words: TRY(Vault::add_slot(folder, password(0), recovery_words(), store::kKdfFloor)); break;
+    case KeyStep::add_password: TRY(Vault::add_slot(folder, recovery_words(), password(1), store::kKdfFloor)); break;
+    case KeyStep::remove_first: return Vault::remove_slot(folder, TRY(Vault::check_key(folder, password(0))).id, password(1));
+    case KeyStep::change_second: return Vault::change_password(folder, password(1), password(2), store::kKdfFloor);
+    case KeyStep::remove_words: return Vault::remove_slot(folder, TRY(Vault::check_key(folder, recovery_words())).id, password(2));
+  }
+  return {};
+}
+
 }  // namespace
 
 Work creation(uint64_t) {
@@ -70,12 +132,7 @@ Work password_changes(uint64_t) {
   const Workspace workspace;
   const std::string folder = workspace.path("vault");
   Recorder recorder(folder, Disk());
-  need(Vault::create(folder, {.suite = {}, .kdf = store::kKdfFloor}, password()));
-  {
-    auto vault = need(Vault::open(folder, quiet_options(), password()));
-    need(vault->tree().make(kRootIno, "diary", {.mode = S_IFREG | 0600, .symlink = {}}));
-    need(vault->close());
-  }
+  make_vault_with_a_diary(folder);
   recorder.start_here();
   const auto snapshot = [&](uint64_t k) { return workspace.path("after" + std::to_string(k)); };
   std::filesystem::copy(folder, snapshot(0));
@@ -89,6 +146,27 @@ Work password_changes(uint64_t) {
   CHECK(files_of(folder) == files_of(work.recording));
   // Each password is tried on each header: hash them here once, not in each process that opens disks (kdf_memo.cc).
   for (uint64_t k = 0; k <= kPasswords; ++k) CHECK(PasswordJudge().look(snapshot(k), false).fits.at(0).at(0) == k);
+  return work;
+}
+
+Work key_changes(uint64_t) {
+  const Workspace workspace;
+  const std::string folder = workspace.path("vault");
+  Recorder recorder(folder, Disk());
+  make_vault_with_a_diary(folder);
+  recorder.start_here();
+  const auto snapshot = [&](uint64_t k) { return workspace.path("after" + std::to_string(k)); };
+  std::filesystem::copy(folder, snapshot(0));
+  for (uint64_t k = 1; k <= kKeySteps; ++k) {
+    recorder.begun(0, k);
+    need(change_keys(folder, static_cast<KeyStep>(k)));
+    recorder.durable(0, k);
+    std::filesystem::copy(folder, snapshot(k));
+  }
+  Work work{.name = "key changes", .recording = recorder.stop(), .judge = std::make_shared<KeysJudge>()};
+  CHECK(files_of(folder) == files_of(work.recording));
+  // Hashed here once, as above.
+  for (uint64_t k = 0; k <= kKeySteps; ++k) CHECK(KeysJudge().look(snapshot(k), false).fits.at(0) == std::vector<uint64_t>{k});
   return work;
 }
 

@@ -364,6 +364,7 @@ const std::vector<NamedWorkload>& all_workloads() {
       {"compaction", compaction, 100, 1'000},
       {"creation", creation, 40, 150},
       {"password changes", password_changes, 30, 60},
+      {"key changes", key_changes, 60, 200},
   };
   return all;
 }

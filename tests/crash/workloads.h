@@ -40,6 +40,8 @@ Work compaction(uint64_t seed);
 Work creation(uint64_t seed);
 /// Some changes of the password: the last one that was acknowledged counts, and no older one.
 Work password_changes(uint64_t seed);
+/// Keys added, removed and replaced: what opened before or what opens after, never anything between.
+Work key_changes(uint64_t seed);
 
 const std::vector<NamedWorkload>& all_workloads();
 
