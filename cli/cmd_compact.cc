@@ -10,8 +10,8 @@
 
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/credential.h"
 #include "cli/interrupt.h"
-#include "cli/password.h"
 #include "cli/progress.h"
 #include "cli/target.h"
 #include "fs/compact_request.h"
@@ -64,10 +64,10 @@ Result<uint64_t> compact_mounted(World& world, const Target& target) {
 
 Result<uint64_t> compact_closed(World& world, const Arguments& arguments, const Target& target) {
   TRY(store::Vault::inspect(target.vault_directory));  // before anybody types a password
-  const Secret password = TRY(read_password(world, arguments, "Password for " + target.vault_directory + ": "));
+  const store::Credential credential = TRY(read_credential(world, arguments, target.vault_directory));
   store::OpenOptions options;
   options.warn = [&world](const std::string& message) { warn(world, message); };
-  auto vault = TRY(store::Vault::open(target.vault_directory, options, password));
+  auto vault = TRY(store::Vault::open(target.vault_directory, options, credential));
   const uint64_t returned = TRY(run_steps(world, false, [&](uint64_t from) { return vault->compact(from); }));
   TRY(vault->close());
   vault.reset();
