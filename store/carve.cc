@@ -206,6 +206,7 @@ class Carver {
     }
     const uint64_t order = order_of(table, record->body);
     const bool newer = is_newer(table, *decoded, order);
+    survey_.roots_are_earlier |= newer;
     const bool unordered = searched_ && table == Table::xattrs;  // fit_xattrs() decides
     if (wanted || newer || unordered)
       candidates_.push_back({.table = table,
@@ -223,6 +224,7 @@ class Carver {
     live = live && !searched_;  // the newest of all says where the journal goes on
     if (!survey_.state.has_value() ||
         std::tuple(live, state->commit_number) > std::tuple(state_live_, survey_.state->commit_number)) {
+      survey_.roots_are_earlier |= searched_ && survey_.state.has_value();
       survey_.state = *state;
       state_live_ = live;
     }

@@ -459,8 +459,13 @@ Result<> check_suites(const Survey& survey) {
   return {};
 }
 
-/// After carve().
-Finding earlier_roots(const Survey& survey) {
+/// After carve(): what was lost by not knowing the newest roots.
+void report_roots(const Survey& survey, SalvageReport& report) {
+  if (survey.snapshot.has_value() && !survey.roots_are_earlier) {
+    report.remarks.push_back(
+        "the roots of the database's tables had to be searched for; nothing is newer than they are");
+    return;
+  }
   uint64_t newer = 0;
   for (const auto& values : survey.tables)
     newer += static_cast<uint64_t>(
@@ -470,7 +475,7 @@ Finding earlier_roots(const Survey& survey) {
     what += ": those found may be of an earlier commit; " + std::to_string(newer) +
             " newer records were found beside them; other changes of the last second before the vault was closed may "
             "be missing, and what they removed may be there again";
-  return {.part = Part::database, .what = std::move(what)};
+  report.damaged.push_back({.part = Part::database, .what = std::move(what)});
 }
 
 std::string report_text(const SalvageReport& report) {
@@ -545,7 +550,7 @@ Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string
   TRY(check_suites(survey));
   const bool position_known = survey.state.has_value() && !survey.roots_searched;
   const std::vector<CarvedBlock> carved = TRY(carve(survey, cipher, progress));
-  if (survey.roots_searched) report.damaged.push_back(earlier_roots(survey));
+  if (survey.roots_searched) report_roots(survey, report);
   Catalog catalog(survey, cipher);
   for (const CarvedBlock& block : carved) catalog.finder().add_carved(block.nonce, block.offset);
   catalog.read(progress);

@@ -29,6 +29,7 @@ class Surveyor {
       survey_.free_pages.reset();
       survey_.used.assign(last_page_ + 1, false);
       survey_.snapshot = find_main();
+      survey_.roots_are_earlier = meta.has_value();  // which knew of other ones
     }
     if (!survey_.snapshot.has_value()) return;
     for (Table table : kTables) walk(table, survey_.snapshot->root(table));

@@ -70,7 +70,8 @@ struct Survey {
   size_t page_size = 4096;  // bytes
   std::optional<Snapshot> snapshot;
   std::optional<State> state;
-  bool roots_searched = false;  // the roots of the tables were lost: those found may be of an earlier commit
+  bool roots_searched = false;     // the roots of the tables were lost: those found may be of an earlier commit
+  bool roots_are_earlier = false;  // and something says that they are. Complete once carved
   // By inode number, once carved, where the roots were searched for: records in the trees that newer ones replaced.
   std::map<uint64_t, Extent> replaced_inodes;
   std::set<uint64_t> doubtful_xattrs;  // the same: inodes with several records of attributes, which have no stamp
