@@ -60,27 +60,33 @@ void WorkingSet::before_change(std::unique_lock<std::mutex>& lock, Ino ino, bool
   auto found = find(ino);
   if (!found.ok()) return;  // the change itself will say so
   CachedInode* inode = *found;
-  const Inode& record = inode->record;
+  const bool is_directory = inode->record.is_directory();
+  const Inode& record = inode->record;  // as long as nobody waits
   const bool is_kept = (record.flags & kInodeUnversioned) == 0 && (record.nlink != 0 || record.is_retired());
   const bool run_begins = removal && (!inode->removing || has_stood(inode->state_ms));
-  if (record.is_directory()) inode->removing = removal;
+  if (is_directory) inode->removing = removal;
   // A state in place ends with each write: what did not stand counts once a minute.
   const bool stood = has_stood(inode->state_ms);
-  const bool is_endless = !record.is_directory() && std::abs(now_ms() - inode->cut_ms) >= kEndless_ms;
+  const bool is_endless = !is_directory && std::abs(now_ms() - inode->cut_ms) >= kEndless_ms;
   const bool is_due = is_kept && (stood || is_endless || run_begins) &&
                       ((is_endless && !stood) || run_begins || take_version(*inode) || is_endless);
-  if (is_due && is_pending(*inode)) {
+  // Before a removal the directory's times count, too; but a commit for each file that comes and goes would be too much
+  // for them.
+  const auto is_state_pending = [&] {
+    return is_pending(removal ? inode->changed_at : inode->state_changed_at);
+  };
+  if (is_due && is_state_pending() && !removal) {
     commit_now(lock);
     found = find(ino);
     if (!found.ok()) return;
     inode = *found;
   }
+  // Without a committer nobody waits for one, and what is pending cannot become a version.
+  const bool is_cut = is_due && !is_state_pending() && !inode->cut.has_value();
+  if (removal && !is_cut) return;  // times alone are no state
   inode->state_ms = now_ms();
-  // Nothing that could become a version: without a committer nobody waits for one.
-  if (!is_due || is_pending(*inode) || inode->cut.has_value()) return;
-  if (!inode->in_database && is_committed(inode->changed_at)) return;
-  cut_version(*inode, {.ended_hlc = next_stamp().hlc, .ended = now()});
-  // It is part of the change that follows, which makes the inode pending.
+  inode->state_changed_at = tick_ + 1;  // of the change that follows
+  if (is_cut) cut_version(*inode, {.ended_hlc = next_stamp().hlc, .ended = now()});
 }
 
 void WorkingSet::cut_version(CachedInode& inode, const Cut& cut) {
@@ -134,6 +140,7 @@ bool WorkingSet::takes_over(const CachedInode& moved, const CachedInode& replace
   const Inode& to = replaced.record;
   if (!limits_.history || is_dropping(name) || from.is_directory() || to.is_directory()) return false;
   if ((to.flags & kInodeUnversioned) != 0) return false;
+  if (from.nlink != 1) return false;  // its other names are no states of that entry
   if ((from.flags & (kInodeHasPast | kInodeHasVersions | kInodeSucceeded)) != 0) return false;
   const auto is_recent = [&](int64_t ms) { return std::abs(now_ms() - ms) < kContinued_ms; };
   return (from.flags & kInodeUnversioned) != 0 || is_recent(since_epoch_ms(from.btime)) || is_recent(moved.state_ms);

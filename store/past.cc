@@ -85,8 +85,8 @@ Result<PastState> PastView::state_of(Ino ino, uint64_t hlc) {
   return std::move(states[found]);
 }
 
-Result<PastState> PastView::state(const Dirent& dirent, uint64_t hlc) {
-  Ino ino = dirent.child;
+Result<PastState> PastView::state(const PastName& name, uint64_t hlc) {
+  Ino ino = name.dirent.child;
   for (size_t length = 0; length < kChainMax; ++length) {
     Inode record;
     {
@@ -94,44 +94,49 @@ Result<PastState> PastView::state(const Dirent& dirent, uint64_t hlc) {
       record = TRY(set_.find(ino))->record;
     }
     // The name was there before this inode took it over.
-    const bool is_later = record.past.since > hlc && dirent.location_stamp.hlc < record.past.since;
+    const uint64_t since = record.past.since;
+    const bool is_later = since > hlc && name.dirent.location_stamp.hlc < since &&
+                          (name.ended_hlc == 0 || name.ended_hlc > since);
     if (!is_later || raw(record.past.previous) == 0) break;
     ino = record.past.previous;
   }
   return state_of(ino, hlc);
 }
 
-Result<std::vector<Dirent>> PastView::list(Ino directory, uint64_t hlc) {
-  std::vector<Dirent> out;
+Result<std::vector<PastName>> PastView::list(Ino directory, uint64_t hlc) {
+  std::vector<PastName> out;
   Cookie after{0};
   for (bool end = false; !end;) {
     auto lock = set_.lock();
     WorkingSet::Listing listing = TRY(set_.list(directory, after, kListChunk));
     for (Dirent& dirent : listing.entries)
-      if (dirent.location_stamp.hlc <= hlc) out.push_back(std::move(dirent));
+      if (dirent.location_stamp.hlc <= hlc) out.push_back({.ended_hlc = 0, .why = {}, .dirent = std::move(dirent)});
     after = listing.reached;
     end = listing.end;
   }
   auto lock = set_.lock();
   for (PastName& name : TRY(set_.past_names(directory, hlc)))
-    if (name.dirent.location_stamp.hlc <= hlc) out.push_back(std::move(name.dirent));
-  std::sort(out.begin(), out.end(), [](const Dirent& a, const Dirent& b) { return a.cookie < b.cookie; });
+    if (name.dirent.location_stamp.hlc <= hlc) out.push_back(std::move(name));
+  std::sort(out.begin(), out.end(),
+            [](const PastName& a, const PastName& b) { return a.dirent.cookie < b.dirent.cookie; });
   // Kept out of the lock between the chunks: a name may have gone from one list to the other meanwhile.
   out.erase(std::unique(out.begin(), out.end(),
-                        [](const Dirent& a, const Dirent& b) { return a.cookie == b.cookie && a.name == b.name; }),
+                        [](const PastName& a, const PastName& b) {
+                          return a.dirent.cookie == b.dirent.cookie && a.dirent.name == b.dirent.name;
+                        }),
             out.end());
   return out;
 }
 
 Result<std::optional<PastEntry>> PastView::lookup(Ino directory, std::string_view name, uint64_t hlc) {
-  std::optional<Dirent> found;
+  std::optional<PastName> found;
   {
     auto lock = set_.lock();
     auto present = TRY(set_.find_name(directory, name));
-    if (present.has_value() && present->location_stamp.hlc <= hlc) found = std::move(present);
+    if (present.has_value() && present->location_stamp.hlc <= hlc) found = PastName{.ended_hlc = 0, .why = {}, .dirent = std::move(*present)};
     if (!found.has_value())
       for (PastName& past : TRY(set_.past_names(directory, hlc)))
-        if (past.dirent.name == name && past.dirent.location_stamp.hlc <= hlc) found = std::move(past.dirent);
+        if (past.dirent.name == name && past.dirent.location_stamp.hlc <= hlc) found = std::move(past);
   }
   if (!found.has_value()) return std::optional<PastEntry>();
   PastState there = TRY(state(*found, hlc));

@@ -24,9 +24,9 @@ struct PastState {
   Xattrs xattrs;           // of a version
 };
 
-/// A name as it was at some time, and the state that it led to.
+/// A name as it was at some time, and the state that it led to. A name that is still there has not ended: 0.
 struct PastEntry {
-  Dirent dirent;
+  PastName name;
   PastState state;
 };
 
@@ -38,10 +38,10 @@ class PastView {
   Result<std::vector<PastState>> log(Ino ino);
   /// What `name` led to in `directory` at `hlc`. Nothing when there was no such name.
   Result<std::optional<PastEntry>> lookup(Ino directory, std::string_view name, uint64_t hlc);
-  /// What was in `directory` at `hlc`, by cookie.
-  Result<std::vector<Dirent>> list(Ino directory, uint64_t hlc);
-  /// The state at `hlc` of what `dirent`, as list() yields it, leads to.
-  Result<PastState> state(const Dirent& dirent, uint64_t hlc);
+  /// What was in `directory` at `hlc`, by cookie. Names that are still there have not ended: 0.
+  Result<std::vector<PastName>> list(Ino directory, uint64_t hlc);
+  /// The state at `hlc` of what `name`, as list() yields it, leads to.
+  Result<PastState> state(const PastName& name, uint64_t hlc);
   /// The state of inode `ino` itself at `hlc`, for directories.
   Result<PastState> state_of(Ino ino, uint64_t hlc);
 

@@ -213,6 +213,7 @@ Result<CachedInode*> WorkingSet::replay_inode(Reader& r) {
     return std::move(found).error();
   }
   touch(*inode, content_changed);
+  inode->state_changed_at = inode->changed_at;
   if (inode->created_at == 0 && !inode->in_database) inode->created_at = inode->changed_at;
   if (floor != kNoBlock) drop_blocks_from(*inode, floor);
   return inode;

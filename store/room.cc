@@ -97,6 +97,19 @@ void WorkingSet::account_dropped_nodes(CachedInode& inode) {
   }
 }
 
+WorkingSet::Counts WorkingSet::pending_counts() const {
+  Counts out;
+  for (const auto& [number, inode] : inodes_) {
+    if (is_committed(inode->changed_at)) continue;
+    const Counted now = inode->deleted ? Counted{} : Counted::of(inode->record);
+    out.inodes += (inode->deleted ? 0 : 1) - (inode->in_database ? 1 : 0);
+    out.retired_inodes += as_signed(now.retired_inodes) - as_signed(inode->committed.retired_inodes);
+    out.content_bytes += as_signed(now.content_bytes) - as_signed(inode->committed.content_bytes);
+    out.retired_content_bytes += as_signed(now.retired_content_bytes) - as_signed(inode->committed.retired_content_bytes);
+  }
+  return out;
+}
+
 // --- what there is room for -------------------------------------------------------------------------
 
 Growth Growth::of_content(uint64_t bytes) {

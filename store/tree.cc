@@ -402,6 +402,8 @@ Result<std::optional<Unlinked>> Tree::rename(Ino from_directory, std::string_vie
   }
 
   std::optional<Unlinked> out;
+  const Dirent source_entry = *source;
+  set_.keep_name(source_entry, NameEnd::moved);  // it ends before anything new begins
   if (replaced != nullptr && set_.takes_over(*moved, *replaced, to)) {
     set_.retarget(*target, moved->record.ino, source->type, /*same_entry=*/true);
     const bool stays = set_.succeed(*moved, *replaced, replaced->record.nlink == 1);
@@ -416,7 +418,6 @@ Result<std::optional<Unlinked>> Tree::rename(Ino from_directory, std::string_vie
     ++target_parent->record.children;
     set_.take_vacated(to_directory, to);
   }
-  set_.keep_name(*source, NameEnd::moved);
   set_.classify(*moved, to);
   set_.vacate(from_directory, from, moved->record.ino);
   if (whiteout.has_value()) {

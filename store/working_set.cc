@@ -137,7 +137,7 @@ CachedInode& WorkingSet::create(Inode record) {
   cached.state_ms = cached.cut_ms = now_ms();
   inodes_.emplace(raw(cached.record.ino), std::move(owned));
   touch(cached, true);
-  cached.created_at = cached.changed_at;
+  cached.created_at = cached.state_changed_at = cached.changed_at;
   return cached;
 }
 
@@ -463,19 +463,6 @@ Frozen WorkingSet::freeze() {
   frozen_unjournaled_bytes_ = unjournaled_bytes_;
   frozen_need_ = need_;
   allowance_ = {0, 0};
-  return out;
-}
-
-WorkingSet::Counts WorkingSet::pending_counts() const {
-  Counts out;
-  for (const auto& [number, inode] : inodes_) {
-    if (is_committed(inode->changed_at)) continue;
-    const Counted now = inode->deleted ? Counted{} : Counted::of(inode->record);
-    out.inodes += (inode->deleted ? 0 : 1) - (inode->in_database ? 1 : 0);
-    out.retired_inodes += as_signed(now.retired_inodes) - as_signed(inode->committed.retired_inodes);
-    out.content_bytes += as_signed(now.content_bytes) - as_signed(inode->committed.content_bytes);
-    out.retired_content_bytes += as_signed(now.retired_content_bytes) - as_signed(inode->committed.retired_content_bytes);
-  }
   return out;
 }
 

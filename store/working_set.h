@@ -100,7 +100,8 @@ struct CachedInode {
   std::optional<Cut> cut, frozen_cut;  // of the next commit, and of the one under way
   bool cut_framed = false;             // the journal has `cut`
   size_t counted_version = 0;          // bytes of the version that is to be written
-  int64_t state_ms = 0;                // wall time of the last change that ends a state
+  int64_t state_ms = 0;                // wall time of the last change that ended a state
+  Tick state_changed_at = 0;           // and its tick
   int64_t cut_ms = 0;                  // of the last cut, or since when there is something to cut
   struct Allowance {
     int used = 0;        // as of `since_ms`
@@ -368,9 +369,8 @@ class WorkingSet {
   bool has_stood(int64_t since_ms) const;
   bool take_version(CachedInode& inode);
   bool take_one(CachedInode::Allowance& allowance, int most);
-  bool is_pending(const CachedInode& inode) const {
-    return !is_committed(inode.changed_at) && inode.changed_at > frozen_tick_;
-  }
+  /// Neither the database nor the commit under way has it.
+  bool is_pending(Tick tick) const { return !is_committed(tick) && tick > frozen_tick_; }
   void cut_version(CachedInode& inode, const Cut& cut);
   int64_t now_ms() const { return clock_.wall_ns() / 1'000'000; }
   Result<> replay_cut(Reader& r);

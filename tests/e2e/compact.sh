@@ -20,13 +20,13 @@ for i in range(int(sys.argv[2])):
     with open(f"{sys.argv[1]}/small {i}", "wb") as f:
         f.write(b"an entry\n" * 50)
 PY
-  sync -f "$MNT"
+  commit_all
 }
 # What must still be there, whatever happens to the free space.
 keep() {
   mkdir "$MNT/kept"
   for i in $(seq 40); do head -c $((i * 5000)) /dev/urandom >"$MNT/kept/$i"; done
-  sync -f "$MNT"
+  commit_all
   (cd "$MNT/kept" && sha256sum -- *) >"$WORK/sums"
 }
 kept() { (cd "$MNT/kept" && sha256sum --quiet -c "$WORK/sums"); }

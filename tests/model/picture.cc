@@ -49,10 +49,10 @@ Result<Picture> picture_at(store::Vault& vault, uint64_t hlc) {
     if (!out.emplace(path, describe(inode.mode, 0, "", data, inode.symlink, xattrs)).second)
       return Error(Code::corrupt, path + " is there twice");
     if (!inode.is_directory()) return {};
-    const std::vector<store::Dirent> entries = TRY(past.list(inode.ino, hlc));
-    for (const store::Dirent& dirent : entries) {
-      const store::PastState child = TRY(past.state(dirent, hlc));
-      TRY(walk(child, path + "/" + dirent.name));
+    const std::vector<store::PastName> entries = TRY(past.list(inode.ino, hlc));
+    for (const store::PastName& entry : entries) {
+      const store::PastState child = TRY(past.state(entry, hlc));
+      TRY(walk(child, path + "/" + entry.dirent.name));
     }
     return {};
   };
