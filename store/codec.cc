@@ -114,7 +114,7 @@ Bytes encode_inode(const Inode& inode) {
   put_time(w, inode.mtime);
   put_time(w, inode.ctime);
   put_time(w, inode.btime);
-  CHECK(((inode.flags & kInodeHasPast) != 0) == (inode.past != Past{}));
+  CHECK((inode.flags & kInodeHasPast) != 0 || inode.past == Past{});
   w.u32(inode.flags).u64(inode.children).u64(raw(inode.parent)).i64(inode.time_lock);
   put_stamp(w, inode.attribute_stamp);
   put_stamp(w, inode.content_stamp);

@@ -42,9 +42,11 @@ TEST(ResidentTest, WhatWasReadDoesNotStayMapped) {
     ASSERT_EQ(sum, (i & 0xff) * kValueSize);
     if (i % 16 == 0) most = std::max(most, mapped_file_bytes());
   }
-  // Looked at every 16 transactions, each of which maps a value and what the kernel reads around it.
-  EXPECT_LT(most, before + ResidentBound::kResidentMax + 64 * 2 * kValueSize + (uint64_t{16} << 20));
-  EXPECT_GT(most, before + ResidentBound::kResidentMax / 2) << "this test maps too little";
+  // Looked at every 16 transactions, each of which maps a value and what the kernel reads around it. There is no lower
+  // bound: the kernel may take mapped pages back at any time. But everything together is far more than the upper one.
+  constexpr uint64_t kAllowed = ResidentBound::kResidentMax + 64 * 2 * kValueSize + (uint64_t{16} << 20);
+  static_assert(kValues * kValueSize > kAllowed * 3 / 2, "this test maps too little");
+  EXPECT_LT(most, before + kAllowed);
 }
 
 TEST(ResidentTest, BothMapsOfTheDatabaseAreKnown) {
