@@ -45,6 +45,7 @@ enum class Code {
   empty_password,    // refused before any work
   header_damaged,    // no intact copy of the header
   format_too_new,    // written by a later version of tain
+  format_too_old,    // written by a development version before the first release
   suite_missing,     // the CPU lacks the cipher this object was sealed with
   // The program.
   usage,             // the command line is wrong

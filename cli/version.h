@@ -8,6 +8,6 @@ namespace tain::cli {
 
 inline constexpr std::string_view kVersion = TAIN_VERSION;
 /// Of docs/format.md: what this program writes.
-inline constexpr std::string_view kFormatVersion = "1.0";
+inline constexpr std::string_view kFormatVersion = "1.1";
 
 }  // namespace tain::cli

@@ -41,6 +41,7 @@ int to_errno(Code code) {
     case Code::empty_password:
     case Code::header_damaged:
     case Code::format_too_new:
+    case Code::format_too_old:
     case Code::usage:
     case Code::mountpoint:
     case Code::fuse:

@@ -39,7 +39,7 @@ struct LockedVault {
   std::optional<VaultLock> lock;  // nothing only while repair has the journal applied, which takes the lock itself
   MasterKey master;
   std::unique_ptr<Cipher> cipher;
-  /// Errors: not_a_vault, header_damaged, in_use, wrong_password, format_too_new, io.
+  /// Errors: not_a_vault, header_damaged, in_use, wrong_password, format_too_new, format_too_old, io.
   static Result<LockedVault> open(const std::string& directory, const Credential& credential);
   static Result<LockedVault> open(const std::string& directory, const MasterKey& master);
 };
@@ -51,7 +51,7 @@ Result<CheckReport> check_locked(const LockedVault& vault, const Survey& survey,
 
 /// Checks the header's copies, the pages of the database, every checksum and seal, counts and digests of the tables,
 /// and all references; and the journal. Changes nothing. Holds the vault's lock meanwhile.
-/// Errors: not_a_vault, header_damaged (no copy is intact), in_use, wrong_password, format_too_new, io.
+/// Errors: not_a_vault, header_damaged (no copy is intact), in_use, wrong_password, format_too_new, format_too_old, io.
 Result<CheckReport> check_vault(const std::string& directory, const Credential& credential, const CheckOptions& options);
 
 }  // namespace tain::store

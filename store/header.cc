@@ -30,6 +30,14 @@ Error too_new(uint16_t major, uint16_t minor) {
       .hint("update tain");
 }
 
+Error too_old(uint16_t minor) {
+  return Error(Code::format_too_old, "the vault has format " + std::to_string(kMajor) + "." + std::to_string(minor) +
+                                         " of a development version, and this version of tain reads " +
+                                         std::to_string(kMajor) + "." + std::to_string(kFormatMinorOldest) +
+                                         " and later")
+      .hint("mount it with the version of tain that made it, and copy its files into a new vault");
+}
+
 /// The slot from its type up to and including `extra`: what the wraps are bound to.
 void write_public_fields(Writer& out, const KeySlot& slot) {
   CHECK(slot.extra.size() <= kSlotExtraMax);
@@ -138,6 +146,7 @@ Result<Header> decode_header(ByteView bytes) {
   const uint16_t minor = start.u16();
   if (major > kMajor) return too_new(major, minor);
   if (major < kMajor) return damaged("unknown format version");
+  if (minor < kFormatMinorOldest) return too_old(minor);
   auto header = read_structure(bytes);
   // What a later minor version adds may well be what we cannot read.
   if (!header.ok() && minor > kFormatMinor) return too_new(major, minor);

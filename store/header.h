@@ -16,7 +16,8 @@
 
 namespace tain::store {
 
-inline constexpr uint16_t kFormatMinor = 0;
+inline constexpr uint16_t kFormatMinor = 1;
+inline constexpr uint16_t kFormatMinorOldest = 1;  // 0 was of development versions
 inline constexpr size_t kHeaderSizeMax = 16384;  // bytes
 inline constexpr size_t kSlotsMax = 8;
 inline constexpr size_t kSlotExtraMax = 256;  // bytes
@@ -60,7 +61,7 @@ Bytes slot_associated_data(const Header& header, const KeySlot& slot);
 Bytes encode_header(const Header& header, const Cipher& cipher);
 
 /// Structure and bounds only; authenticity comes with `verify_header`.
-/// Errors: not_a_vault (no magic), format_too_new, header_damaged (length, hash or structure).
+/// Errors: not_a_vault (no magic), format_too_new, format_too_old, header_damaged (length, hash or structure).
 Result<Header> decode_header(ByteView bytes);
 
 /// Whether the holder of `master` wrote these bytes, which `header` was decoded from: key_check and MAC.

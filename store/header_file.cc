@@ -84,7 +84,8 @@ Result<LoadedHeader> load_header(const std::string& directory) {
   Copy second = read_copy(directory, kHeaderCopyName);
   // A later version of tain has been here: an older copy beside its header must not be used.
   for (Copy* copy : {&first, &second})
-    if (copy->header.is(Code::format_too_new)) return std::move(copy->header).error().with(copy->path);
+    if (copy->header.is(Code::format_too_new) || copy->header.is(Code::format_too_old))
+      return std::move(copy->header).error().with(copy->path);
   if (!first.header.ok() && !second.header.ok()) return explain(directory, first, second);
 
   LoadedHeader out;

@@ -26,7 +26,7 @@ struct LoadedHeader {
 };
 
 /// Reads both copies and chooses. Structure and hash only: what it says is authentic after unlock().
-/// Errors: not_a_vault (neither file exists), header_damaged (no intact copy), format_too_new, access_denied, io.
+/// Errors: not_a_vault (neither file exists), header_damaged (no intact copy), format_too_new, format_too_old, access_denied, io.
 Result<LoadedHeader> load_header(const std::string& directory);
 
 /// The vault's directory in canonical form. What does not exist, or is no directory, is not a vault.

@@ -88,7 +88,7 @@ class Vault {
   /// Errors: exists/not_empty (a foreign directory), empty_password, invalid_argument, suite_missing, io, no_space.
   static Result<> create(const std::string& directory, const CreateOptions& options, const Credential& credential);
 
-  /// Reads and checks the header only. Errors: not_a_vault, header_damaged, format_too_new, io.
+  /// Reads and checks the header only. Errors: not_a_vault, header_damaged, format_too_new, format_too_old, io.
   static Result<VaultInfo> inspect(const std::string& directory);
   /// The process that has the vault open, if any.
   static Result<std::optional<Holder>> holder(const std::string& directory);

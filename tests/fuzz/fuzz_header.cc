@@ -20,7 +20,8 @@ void check_header(ByteView bytes) {
   static const Cipher cipher(MasterKey{Secret(32)}, VaultId{}, 1);
   auto header = decode_header(bytes);
   if (!header.ok()) {
-    CHECK(header.is(Code::not_a_vault) || header.is(Code::header_damaged) || header.is(Code::format_too_new));
+    CHECK(header.is(Code::not_a_vault) || header.is(Code::header_damaged) || header.is(Code::format_too_new) ||
+          header.is(Code::format_too_old));
     return;
   }
   const Bytes again = encode_header(*header, cipher);

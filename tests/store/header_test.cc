@@ -87,7 +87,7 @@ TEST_F(HeaderTest, LaysItsFieldsOutAsDocumented) {
   EXPECT_EQ(as_text(in.raw(8)), "TAINVLT1");
   EXPECT_EQ(in.u32(), 112u + 272u + 80u + 64u);
   EXPECT_EQ(in.u16(), 1);
-  EXPECT_EQ(in.u16(), 0);
+  EXPECT_EQ(in.u16(), 1);
   EXPECT_EQ(in.array<16>(), made_->header.vault.bytes);
   EXPECT_EQ(in.u64(), 1u);
   EXPECT_EQ(in.u32(), 1u);
@@ -121,7 +121,7 @@ TEST_F(HeaderTest, EveryFlippedBitWithAMendedHashIsRefusedOrSeen) {
     auto decoded = decode_header(altered);
     if (!decoded.ok()) {
       EXPECT_TRUE(decoded.is(Code::not_a_vault) || decoded.is(Code::header_damaged) ||
-                  decoded.is(Code::format_too_new));
+                  decoded.is(Code::format_too_new) || decoded.is(Code::format_too_old));
     } else if (bit / 8 < bytes_->size() - 64) {
       EXPECT_NE(*decoded, made_->header) << "bit " << bit << " means nothing";
     }
@@ -144,9 +144,16 @@ TEST_F(HeaderTest, ALaterFormatIsNamedAsSuch) {
   EXPECT_TRUE(next_major.is(Code::format_too_new));
   EXPECT_FALSE(next_major.error().hint().empty());
   EXPECT_TRUE(decode_header(forged([](Bytes& bytes) { bytes[12] = 0; })).is(Code::header_damaged));
-  EXPECT_TRUE(decode_header(forged([](Bytes& bytes) { bytes[14] = 1; })).ok()) << "a later minor with nothing unknown";
+  EXPECT_TRUE(decode_header(forged([](Bytes& bytes) { bytes[14] = 2; })).ok()) << "a later minor with nothing unknown";
   EXPECT_TRUE(
-      decode_header(forged([](Bytes& bytes) { bytes[14] = 1, bytes[kSlotOffset] = 7; })).is(Code::format_too_new));
+      decode_header(forged([](Bytes& bytes) { bytes[14] = 2, bytes[kSlotOffset] = 7; })).is(Code::format_too_new));
+}
+
+TEST_F(HeaderTest, AFormatOfADevelopmentVersionIsNamedAsSuch) {
+  auto old = decode_header(forged([](Bytes& bytes) { bytes[14] = 0; }));
+  EXPECT_TRUE(old.is(Code::format_too_old));
+  EXPECT_NE(old.error().message().find("format 1.0"), std::string::npos);
+  EXPECT_FALSE(old.error().hint().empty());
 }
 
 TEST_F(HeaderTest, CostsOutOfBoundsAreRefusedBeforeAnyWork) {

@@ -167,7 +167,8 @@ TEST_F(KeySlotTest, NoFlippedBitWithAMendedHashOpensAsIfNothingWere) {
     } else if (in_slot >= kWrapOffset && in_slot < kWrapOffset + kWrapSize) {
       EXPECT_TRUE(unlocked.is(Code::wrong_password)) << "bit " << bit << " of the wrap";
     } else {
-      EXPECT_TRUE(unlocked.is(Code::wrong_password) || unlocked.is(Code::header_damaged) || unlocked.is(Code::format_too_new))
+      EXPECT_TRUE(unlocked.is(Code::wrong_password) || unlocked.is(Code::header_damaged) || unlocked.is(Code::format_too_new) ||
+                  unlocked.is(Code::format_too_old))
           << "bit " << bit;
     }
   }

@@ -128,14 +128,14 @@ def slot(type_, secret, keyfile, suite, random):
         pwk = secret.ljust(32, b"\0")
     kek = kdf(pwk, "tain1.kek", VAULT, slot_id + h(keyfile), 32)
     export = kdf(kek, "tain1.export", VAULT, slot_id, 32)
-    ad = b"TAINVLT1" + u16(1) + u16(0) + VAULT + u32(EPOCH) + u8(suite) + public
+    ad = b"TAINVLT1" + u16(1) + u16(1) + VAULT + u32(EPOCH) + u8(suite) + public
     wrap = seal(kek, "tain1.wrap", ad, MASTER, random)
     xwrap = seal(subkey("tain1.xk"), "tain1.xwrap", ad, export, random)
     return public + wrap + xwrap
 
 
 def header(suite, slots):
-    body = u16(1) + u16(0) + VAULT + u64(1) + u32(EPOCH) + u8(suite) + u8(len(slots)) + u16(0) + bytes(32)
+    body = u16(1) + u16(1) + VAULT + u64(1) + u32(EPOCH) + u8(suite) + u8(len(slots)) + u16(0) + bytes(32)
     body += subkey("tain1.kcv") + b"".join(slots) + bytes(16 + 64)
     before = b"TAINVLT1" + u32(8 + 4 + len(body) + 64) + body
     mac = kdf(subkey("tain1.hdrmac"), "tain1.hm", NONE, h(before), 32)
