@@ -7,8 +7,7 @@
 
 #include "store/content.h"
 #include "store/tree.h"
-#include "store/vault.h"
-#include "tests/cli/fake_world.h"
+#include "tests/cli/vault_fixture.h"
 
 namespace tain::cli {
 namespace {
@@ -17,36 +16,16 @@ using nlohmann::json;
 
 constexpr size_t kSize = size_t{8} << 20;  // bytes: nearly all of the database
 
-class CompactCommandTest : public testing::Test {
+class CompactCommandTest : public VaultCommandTest {
  protected:
-  void SetUp() override {
-    pass_ = fake_.directory.file("pass", "pass");
-    ::chmod(pass_.c_str(), 0600);
-    ASSERT_EQ(fake_.run({"init", "--kdf-time", "0", "--passfile", pass_, vault_}), 0) << fake_.err.str();
-    auto vault = store::Vault::open(vault_, {}, Secret::copy_of(as_bytes("pass"))).value();
-    const Ino file = vault->tree().make(kRootIno, "file", {.mode = S_IFREG | 0600}).value().ino;
-    ASSERT_TRUE(vault->content().write(file, 0, Bytes(kSize, 'x')).ok());
-    ASSERT_TRUE(vault->sync().ok());
-    ASSERT_TRUE(vault->tree().unlink(kRootIno, "file").ok());
-    ASSERT_TRUE(vault->tree().reap(file).ok());
-    ASSERT_TRUE(vault->close().ok());
-    vault.reset();
-    clear();
+  void fill(store::Vault& vault) override {
+    const Ino file = vault.tree().make(kRootIno, "file", {.mode = S_IFREG | 0600}).value().ino;
+    ASSERT_TRUE(vault.content().write(file, 0, Bytes(kSize, 'x')).ok());
+    ASSERT_TRUE(vault.sync().ok());
+    ASSERT_TRUE(vault.tree().unlink(kRootIno, "file").ok());
+    ASSERT_TRUE(vault.tree().reap(file).ok());
   }
-  void clear() {
-    fake_.out.str("");
-    fake_.err.str("");
-  }
-  int compact(const std::string& passfile, bool as_json = false) {
-    clear();
-    std::vector<std::string> words = {"compact", "--passfile", passfile, vault_};
-    if (as_json) words.emplace_back("--json");
-    return fake_.run(words);
-  }
-
-  FakeWorld fake_;
-  const std::string vault_ = fake_.directory.path("vault");
-  std::string pass_;
+  int compact(const std::string& passfile, bool as_json = false) { return run("compact", passfile, as_json); }
 };
 
 TEST_F(CompactCommandTest, SaysWhatItGaveBackAndTheVaultIsSound) {

@@ -12,7 +12,7 @@
 #include "store/scrub_record.h"
 #include "store/tree.h"
 #include "store/vault.h"
-#include "tests/cli/fake_world.h"
+#include "tests/cli/vault_fixture.h"
 
 namespace tain::cli {
 namespace {
@@ -21,30 +21,14 @@ using nlohmann::json;
 
 constexpr size_t kSize = size_t{4} << 20;  // bytes: nearly all of the database
 
-class ScrubCommandTest : public testing::Test {
+class ScrubCommandTest : public VaultCommandTest {
  protected:
-  void SetUp() override {
-    pass_ = fake_.directory.file("pass", "pass");
-    ::chmod(pass_.c_str(), 0600);
-    ASSERT_EQ(fake_.run({"init", "--kdf-time", "0", "--passfile", pass_, vault_}), 0) << fake_.err.str();
-    auto vault = store::Vault::open(vault_, {}, Secret::copy_of(as_bytes("pass"))).value();
-    const Ino folder = vault->tree().make(kRootIno, "folder", {.mode = S_IFDIR | 0700}).value().ino;
-    const Ino file = vault->tree().make(folder, "file", {.mode = S_IFREG | 0600}).value().ino;
-    ASSERT_TRUE(vault->content().write(file, 0, Bytes(kSize, 'x')).ok());
-    ASSERT_TRUE(vault->close().ok());
-    vault.reset();
-    clear();
+  void fill(store::Vault& vault) override {
+    const Ino folder = vault.tree().make(kRootIno, "folder", {.mode = S_IFDIR | 0700}).value().ino;
+    const Ino file = vault.tree().make(folder, "file", {.mode = S_IFREG | 0600}).value().ino;
+    ASSERT_TRUE(vault.content().write(file, 0, Bytes(kSize, 'x')).ok());
   }
-  void clear() {
-    fake_.out.str("");
-    fake_.err.str("");
-  }
-  int scrub(bool as_json = false) {
-    clear();
-    std::vector<std::string> words = {"scrub", "--passfile", pass_, vault_};
-    if (as_json) words.emplace_back("--json");
-    return fake_.run(words);
-  }
+  int scrub(bool as_json = false) { return run("scrub", pass_, as_json); }
   void harm() const {
     const std::string path = vault_ + "/data.mdb";
     UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
@@ -54,10 +38,6 @@ class ScrubCommandTest : public testing::Test {
     byte[0] ^= 1;
     ASSERT_TRUE(write_exactly(fd.get(), byte, at).ok());
   }
-
-  FakeWorld fake_;
-  const std::string vault_ = fake_.directory.path("vault");
-  std::string pass_;
 };
 
 TEST_F(ScrubCommandTest, ASoundVaultIsZeroAndStatusKnowsWhen) {

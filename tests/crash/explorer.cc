@@ -326,9 +326,4 @@ uint64_t seed_from_environment() {
   return given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
 }
 
-bool is_long_run() {
-  const char* wanted = std::getenv("TAIN_LONG");
-  return wanted != nullptr && *wanted != '\0';
-}
-
 }  // namespace tain::crash

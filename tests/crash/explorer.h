@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/crash/disk.h"
+#include "tests/support/long_run.h"
 
 namespace tain::crash {
 
@@ -62,7 +63,6 @@ CrashedDisk random_crash(const Recording& recording, uint64_t seed);
 
 /// From the environment variable TAIN_CRASH_SEED, or 1.
 uint64_t seed_from_environment();
-/// Whether TAIN_LONG asks for tens of thousands of states.
-bool is_long_run();
+using test::is_long_run;  // then tens of thousands of states
 
 }  // namespace tain::crash

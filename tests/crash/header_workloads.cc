@@ -128,7 +128,10 @@ Work creation(uint64_t) {
   return work;
 }
 
-Work password_changes(uint64_t) {
+/// `steps` changes of the header of a vault with a diary, each durable before the next. `change` makes one, from 1, and
+/// `fits` is what of the states after each of them the judge finds in a copy of the folder.
+template <typename Change, typename Fits>
+Work header_changes(const char* name, uint64_t steps, std::shared_ptr<Judge> judge, Change change, Fits fits) {
   const Workspace workspace;
   const std::string folder = workspace.path("vault");
   Recorder recorder(folder, Disk());
@@ -136,38 +139,33 @@ Work password_changes(uint64_t) {
   recorder.start_here();
   const auto snapshot = [&](uint64_t k) { return workspace.path("after" + std::to_string(k)); };
   std::filesystem::copy(folder, snapshot(0));
-  for (uint64_t k = 1; k <= kPasswords; ++k) {
+  for (uint64_t k = 1; k <= steps; ++k) {
     recorder.begun(0, k);
-    need(Vault::change_password(folder, password(k - 1), password(k), store::kKdfFloor));
+    need(change(folder, k));
     recorder.durable(0, k);
     std::filesystem::copy(folder, snapshot(k));
   }
-  Work work{.name = "password changes", .recording = recorder.stop(), .judge = std::make_shared<PasswordJudge>()};
+  Work work{.name = name, .recording = recorder.stop(), .judge = judge};
   CHECK(files_of(folder) == files_of(work.recording));
-  // Each password is tried on each header: hash them here once, not in each process that opens disks (kdf_memo.cc).
-  for (uint64_t k = 0; k <= kPasswords; ++k) CHECK(PasswordJudge().look(snapshot(k), false).fits.at(0).at(0) == k);
+  // What opens them is hashed here once, not in each process that opens disks (kdf_memo.cc).
+  for (uint64_t k = 0; k <= steps; ++k) CHECK(fits(snapshot(k)) == std::vector<uint64_t>{k});
   return work;
 }
 
+Work password_changes(uint64_t) {
+  return header_changes(
+      "password changes", kPasswords, std::make_shared<PasswordJudge>(),
+      [](const std::string& folder, uint64_t k) {
+        return Vault::change_password(folder, password(k - 1), password(k), store::kKdfFloor);
+      },
+      [](const std::string& folder) { return PasswordJudge().look(folder, false).fits.at(0); });
+}
+
 Work key_changes(uint64_t) {
-  const Workspace workspace;
-  const std::string folder = workspace.path("vault");
-  Recorder recorder(folder, Disk());
-  make_vault_with_a_diary(folder);
-  recorder.start_here();
-  const auto snapshot = [&](uint64_t k) { return workspace.path("after" + std::to_string(k)); };
-  std::filesystem::copy(folder, snapshot(0));
-  for (uint64_t k = 1; k <= kKeySteps; ++k) {
-    recorder.begun(0, k);
-    need(change_keys(folder, static_cast<KeyStep>(k)));
-    recorder.durable(0, k);
-    std::filesystem::copy(folder, snapshot(k));
-  }
-  Work work{.name = "key changes", .recording = recorder.stop(), .judge = std::make_shared<KeysJudge>()};
-  CHECK(files_of(folder) == files_of(work.recording));
-  // Hashed here once, as above.
-  for (uint64_t k = 0; k <= kKeySteps; ++k) CHECK(KeysJudge().look(snapshot(k), false).fits.at(0) == std::vector<uint64_t>{k});
-  return work;
+  return header_changes(
+      "key changes", kKeySteps, std::make_shared<KeysJudge>(),
+      [](const std::string& folder, uint64_t k) { return change_keys(folder, static_cast<KeyStep>(k)); },
+      [](const std::string& folder) { return KeysJudge().look(folder, false).fits.at(0); });
 }
 
 }  // namespace tain::crash

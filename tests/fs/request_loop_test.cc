@@ -12,6 +12,8 @@
 #include <semaphore>
 #include <thread>
 
+#include "tests/support/long_run.h"
+
 namespace tain::fs {
 namespace {
 
@@ -320,7 +322,8 @@ void random_life(uint32_t seed) {
 }
 
 TEST(RequestLoopStressTest, ManyLives) {
-  for (uint32_t seed = 0; seed < 400 && !testing::Test::HasFailure(); ++seed) {
+  const uint32_t lives = test::is_long_run() ? 400 : 100;
+  for (uint32_t seed = 0; seed < lives && !testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE(seed);
     random_life(seed);
   }

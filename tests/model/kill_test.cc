@@ -15,6 +15,7 @@
 #include "tests/model/oracle.h"
 #include "tests/model/picture.h"
 #include "tests/support/audit.h"
+#include "tests/support/long_run.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::test {
@@ -204,8 +205,7 @@ class Workload {
 TEST(KillTest, WhatFsyncAcknowledgedSurvivesAndNothingIsHalfMade) {
   const char* given = std::getenv("TAIN_KILL_SEED");
   const uint64_t first_seed = given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
-  const char* long_run = std::getenv("TAIN_LONG");  // contrib/check sets it to nothing for the default run
-  const uint64_t rounds = long_run != nullptr && *long_run != '\0' ? 500 : 25;
+  const uint64_t rounds = test::is_long_run() ? 500 : 10;
   TempVault temp;
   temp.close();
   void* shared = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -5,11 +5,11 @@
 
 #include <sys/stat.h>
 
-#include <cstdlib>
 #include <map>
 #include <random>
 
 #include "tests/support/audit.h"
+#include "tests/support/long_run.h"
 #include "tests/support/sanitizer.h"
 #include "tests/support/temp_vault.h"
 
@@ -151,8 +151,7 @@ TEST_P(FullDisk, WhatWasAcknowledgedCanBeCommitted) {
 }
 
 unsigned seeds() {
-  const char* is_long = std::getenv("TAIN_LONG");
-  if (is_long != nullptr && *is_long != '\0') return 200;
+  if (test::is_long_run()) return 200;
   return test::kThreadSanitizer ? 1 : 3;  // each costs ThreadSanitizer more than a minute
 }
 

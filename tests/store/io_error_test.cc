@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <map>
 
 #include "tests/store/faults.h"
 #include "tests/support/audit.h"
+#include "tests/support/long_run.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::store {
@@ -125,15 +125,10 @@ struct Kind {
 };
 class IoError : public testing::TestWithParam<Kind> {};
 
-bool is_long() {
-  const char* wanted = std::getenv("TAIN_LONG");
-  return wanted != nullptr && *wanted != '\0';
-}
-
 TEST_P(IoError, AtEveryCall) {
   uint64_t calls = 1;
   int reopened = 0;
-  const uint64_t stride = is_long() ? 1 : GetParam().stride;
+  const uint64_t stride = test::is_long_run() ? 1 : GetParam().stride;
   for (uint64_t at = 0; at < calls; at += stride) {
     TempVault temp({.committer_thread = false});
     Work work(temp);

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "store/recovery_words.h"
 #include "tests/store/kdf_count.h"
+#include "tests/support/long_run.h"
 #include "tests/support/temp_directory.h"
 
 namespace tain::store {
@@ -153,7 +154,8 @@ TEST_F(KeySlotTest, NoFlippedBitWithAMendedHashOpensAsIfNothingWere) {
   const Bytes good = encode(made_->header);
   const size_t before = test::kdf_runs();
   const size_t mac = good.size() - 64;
-  for (size_t bit = 0; bit < (good.size() - 32) * 8; ++bit) {
+  // Five has no factor in common with eight: every byte is hit, and in time each of its bits.
+  for (size_t bit = 0; bit < (good.size() - 32) * 8; bit += test::is_long_run() ? size_t{1} : size_t{5}) {
     Bytes bytes = good;
     bytes[bit / 8] ^= static_cast<uint8_t>(1u << (bit % 8));
     auto unlocked = unlock_bytes(rehashed(bytes), words());

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "store/database.h"
+#include "tests/support/long_run.h"
 #include "tests/support/temp_directory.h"
 
 namespace tain::store {
@@ -382,7 +383,8 @@ TEST_F(FreeListTest, IsReadHoweverLmdbLaidItOut) {
   auto env = Env::open(path(), {.map_size_bytes = kMap, .create = true}).value();
   UniqueFd fd(::open(path().c_str(), O_RDONLY));
   const PageSource source = PageSource::of_file(fd.get(), kPageSize);
-  for (int round = 0; round < 300; ++round) {
+  const int rounds = test::is_long_run() ? 300 : 100;
+  for (int round = 0; round < rounds; ++round) {
     SCOPED_TRACE(round);
     const bool shrink = round % 7 == 6;
     churn(*env, random, shrink ? 500 : random() % 40, random() % 120, round % 3 == 0 ? 20 : 3, round % 100 < 4 ? 30'000 : 64);
