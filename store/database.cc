@@ -251,7 +251,8 @@ Result<std::shared_ptr<const RefList>> Database::read_node(const ReadTxn& txn, c
 Result<> Database::read_block(const ReadTxn& txn, const BlockPlace& place, const BlockRef& ref, size_t first_cell,
                               ByteSpan out, Damage* damage) {
   if (damage != nullptr) *damage = Damage::none;
-  auto value = TRY(txn.get(Table::blocks, block_key(ref.id)));
+  thread_local Bytes scratch;  // sealed bytes only; kept, for a fresh one would be cleared each time
+  auto value = TRY(txn.get_large(Table::blocks, block_key(ref.id), scratch));
   if (!value.has_value()) return Error(Code::not_found, "block is not in the database");
   return cipher_.open_cells(place, ref, Kind::data_block, *value, first_cell, out, damage);
 }

@@ -389,6 +389,14 @@ Result<std::optional<ByteView>> ReadTxn::get(Table table, ByteView key) const {
   return std::optional<ByteView>(value);
 }
 
+Result<std::optional<ByteView>> ReadTxn::get_large(Table table, ByteView key, Bytes& scratch) const {
+  if (access_ != PageAccess::mapped) return get(table, key);
+  const auto node = find_node(pages(), snapshot_->root(table), snapshot_->last_page, key);
+  if (!node.has_value() || node->page == kNoPage) return get(table, key);
+  return std::optional<ByteView>(
+      TRY(read_overflow(env_->file_pages_, node->page, node->size, snapshot_->last_page, scratch)));
+}
+
 Result<Cursor> Cursor::open(const ReadTxn& txn, Table table) {
   return Cursor(txn, table);
 }

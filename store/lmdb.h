@@ -116,6 +116,10 @@ class ReadTxn {
 
   /// Nothing when the key is not there. Errors: corrupt (also: whether it is there cannot be known), io.
   Result<std::optional<ByteView>> get(Table table, ByteView key) const;
+  /// The same for values that lie on pages of their own: those are read into `scratch` with pread. One call of the
+  /// kernel gets exactly these bytes, where looking at them through the map costs a fault for each few pages, reads
+  /// 128 KiB around the first, and ends the process if the device cannot read one.
+  Result<std::optional<ByteView>> get_large(Table table, ByteView key, Bytes& scratch) const;
   const Snapshot& snapshot() const { return *snapshot_; }
 
  private:

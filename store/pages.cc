@@ -252,7 +252,8 @@ Result<> check_overflow(const PageSource& source, uint64_t page, uint64_t size, 
   return {};
 }
 
-std::optional<ByteView> find_value(const PageSource& source, const TreeRoot& root, uint64_t last_page, ByteView key) {
+std::optional<TreePage::Node> find_node(const PageSource& source, const TreeRoot& root, uint64_t last_page,
+                                        ByteView key) {
   ByteView low, high;  // of the page, as its parents say; no data is no bound
   uint64_t number = root.page;
   for (size_t level = 1; level <= root.depth; ++level) {
@@ -281,15 +282,21 @@ std::optional<ByteView> find_value(const PageSource& source, const TreeRoot& roo
     }
     if (page.is_leaf()) {
       if (from == to) return std::nullopt;
-      if (node.page == kNoPage) return node.data;
-      Bytes unused;
-      auto value = read_overflow(source, node.page, node.size, last_page, unused);
-      return value.ok() ? std::optional<ByteView>(*value) : std::nullopt;
+      return node;
     }
     if (!page.get(from - 1, node)) return std::nullopt;
     number = node.page;
   }
   return std::nullopt;
+}
+
+std::optional<ByteView> find_value(const PageSource& source, const TreeRoot& root, uint64_t last_page, ByteView key) {
+  const auto node = find_node(source, root, last_page, key);
+  if (!node.has_value()) return std::nullopt;
+  if (node->page == kNoPage) return node->data;
+  Bytes unused;
+  auto value = read_overflow(source, node->page, node->size, last_page, unused);
+  return value.ok() ? std::optional<ByteView>(*value) : std::nullopt;
 }
 
 KeyRange TreeWalk::range_of(size_t level) const {

@@ -186,6 +186,9 @@ class TreeWalk {
 /// value of this key, and the value's own seal proves the rest. Keeps nothing between calls, so damage done to a
 /// page that was read before counts, too. For a mapped source; the view is into the map.
 std::optional<ByteView> find_value(const PageSource& source, const TreeRoot& root, uint64_t last_page, ByteView key);
+/// The same, but what it finds is the leaf's node: a value that lies elsewhere is not looked at.
+std::optional<TreePage::Node> find_node(const PageSource& source, const TreeRoot& root, uint64_t last_page,
+                                        ByteView key);
 
 /// The free list: pages that hold nothing current, ascending; no more items of it once there are `limit` pages, and
 /// none of the transaction `before` and later ones. `own_pages` gets those that the list itself lies on.
