@@ -69,7 +69,7 @@ void WorkingSet::before_change(std::unique_lock<std::mutex>& lock, Ino ino, bool
   const bool stood = has_stood(inode->state_ms);
   const bool is_endless = !is_directory && std::abs(now_ms() - inode->cut_ms) >= kEndless_ms;
   const bool is_due = is_kept && (stood || is_endless || run_begins) &&
-                      ((is_endless && !stood) || run_begins || take_version(*inode) || is_endless);
+                      (run_begins ? take_one(inode->stood_versions, kStoodAtOnce) : is_endless || take_version(*inode));
   // Before a removal the directory's times count, too; but a commit for each file that comes and goes would be too much
   // for them.
   const auto is_state_pending = [&] {
@@ -84,9 +84,14 @@ void WorkingSet::before_change(std::unique_lock<std::mutex>& lock, Ino ino, bool
   // Without a committer nobody waits for one, and what is pending cannot become a version.
   const bool is_cut = is_due && !is_state_pending() && !inode->cut.has_value();
   if (removal && !is_cut) return;  // times alone are no state
+  if (is_cut) {
+    // A cut lies on what is pending only: a change that fails after all leaves a version like the present, but none that
+    // some later commit would make of another state.
+    mark_dirty(*inode);
+    cut_version(*inode, {.ended_hlc = next_stamp().hlc, .ended = now()});
+  }
   inode->state_ms = now_ms();
   inode->state_changed_at = tick_ + 1;  // of the change that follows
-  if (is_cut) cut_version(*inode, {.ended_hlc = next_stamp().hlc, .ended = now()});
 }
 
 void WorkingSet::cut_version(CachedInode& inode, const Cut& cut) {
@@ -143,7 +148,8 @@ bool WorkingSet::takes_over(const CachedInode& moved, const CachedInode& replace
   if (from.nlink != 1) return false;  // its other names are no states of that entry
   if ((from.flags & (kInodeHasPast | kInodeHasVersions | kInodeSucceeded)) != 0) return false;
   const auto is_recent = [&](int64_t ms) { return std::abs(now_ms() - ms) < kContinued_ms; };
-  return (from.flags & kInodeUnversioned) != 0 || is_recent(since_epoch_ms(from.btime)) || is_recent(moved.state_ms);
+  return (from.flags & kInodeUnversioned) != 0 || is_recent(since_epoch_ms(from.btime)) || is_recent(moved.state_ms) ||
+         is_recent(static_cast<int64_t>(milliseconds(from.content_stamp.hlc)));
 }
 
 bool WorkingSet::succeed(CachedInode& successor, CachedInode& previous, bool leaves) {

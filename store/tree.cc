@@ -297,7 +297,6 @@ Result<Unlinked> Tree::unlink(Ino directory, std::string_view name) {
   TRY(check_name(name));
   auto lock = set_.lock();
   set_.wait_to_free(lock);
-  before_removal(set_, lock, directory, name);
   CachedInode* parent = TRY(find_directory(set_, directory));
   auto dirent = TRY(set_.find_name(directory, name));
   if (!dirent.has_value()) return no_such_name();
@@ -307,6 +306,7 @@ Result<Unlinked> Tree::unlink(Ino directory, std::string_view name) {
   const bool damaged = inode.is(Code::corrupt) || inode.is(Code::not_found);
   if (!inode.ok() && !damaged) return std::move(inode).error();
 
+  before_removal(set_, lock, directory, name);
   const Time now = set_.now();
   set_.remove_name(*dirent);
   --parent->record.children;
@@ -319,13 +319,13 @@ Result<Unlinked> Tree::rmdir(Ino directory, std::string_view name) {
   TRY(check_name(name));
   auto lock = set_.lock();
   set_.wait_to_free(lock);
-  before_removal(set_, lock, directory, name);
   CachedInode* parent = TRY(find_directory(set_, directory));
   auto dirent = TRY(set_.find_name(directory, name));
   if (!dirent.has_value()) return no_such_name();
   CachedInode* inode = TRY(find_directory(set_, dirent->child));
   if (inode->record.children != 0) return Error(Code::not_empty, "the directory is not empty");
 
+  before_removal(set_, lock, directory, name);
   const Time now = set_.now();
   set_.remove_name(*dirent);
   --parent->record.children;

@@ -90,8 +90,6 @@ Result<CachedInode*> WorkingSet::find(Ino ino) {
   cached->in_database = true;
   cached->orphan_in_database = cached->record.nlink == 0 && !cached->record.is_retired();
   cached->committed = Counted::of(cached->record);
-  const Inode& record = cached->record;
-  cached->state_ms = static_cast<int64_t>(std::max(record.content_stamp.hlc, record.attribute_stamp.hlc) >> 16);
   cached->committed_content_stamp = cached->record.content_stamp;
   cached->map_version = ++map_versions_;
   clean_order_.push_front(ino);
@@ -161,12 +159,14 @@ void WorkingSet::mark_dirty(CachedInode& inode) {
 void WorkingSet::touch(CachedInode& inode, bool content) {
   mark_dirty(inode);
   inode.attributes_changed = true;
-  if (content) inode.content_changed = true;
+  if (!content) return;
+  inode.content_changed = true;
+  inode.state_changed_at = inode.changed_at;
 }
 
 void WorkingSet::touch_xattrs(CachedInode& inode) {
   touch(inode);
-  inode.xattrs_changed_at = inode.changed_at;
+  inode.xattrs_changed_at = inode.state_changed_at = inode.changed_at;
   account_xattrs(inode, kRecordOverhead + xattrs_body_size(*inode.xattrs));
 }
 

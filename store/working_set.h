@@ -100,7 +100,7 @@ struct CachedInode {
   std::optional<Cut> cut, frozen_cut;  // of the next commit, and of the one under way
   bool cut_framed = false;             // the journal has `cut`
   size_t counted_version = 0;          // bytes of the version that is to be written
-  int64_t state_ms = 0;                // wall time of the last change that ended a state
+  int64_t state_ms = 0;                // wall time of the last change that ended a state; 0: of no such change is known
   Tick state_changed_at = 0;           // and its tick
   int64_t cut_ms = 0;                  // of the last cut, or since when there is something to cut
   struct Allowance {
@@ -229,7 +229,8 @@ class WorkingSet {
   // --- history (store/history.cc) -------------------------------------------------------------------
   bool keeps_history() const { return limits_.history; }
   /// Before a change that ends a state of the inode: if that state is to become a version, notes it. May let the lock go
-  /// to wait for a commit, so it comes before any pointer is taken. `removal`: a directory is about to lose a name.
+  /// to wait for a commit, so it comes before any pointer is taken. `removal`: a directory is about to lose a name; then
+  /// the lock is kept.
   void before_change(std::unique_lock<std::mutex>& lock, Ino ino, bool removal = false);
   /// The name is about to go: keeps it as a past one, if it has stood for a while and is no dropping.
   void keep_name(const Dirent& dirent, NameEnd why, bool even_if_fresh = false);

@@ -51,6 +51,11 @@ class HistoryTest : public testing::Test {
     ASSERT_TRUE(temp_.tree().setattr(ino, cut).ok());
     temp_.write(ino, 0, text);
   }
+  void change_mode(Ino ino, uint32_t mode) {
+    AttrChange change;
+    change.mode = mode;
+    ASSERT_TRUE(temp_.tree().setattr(ino, change).ok());
+  }
   std::string text_of(const PastState& state) {
     Bytes out(state.inode.content.size);
     auto got = temp_.vault().past().read(state, 0, out);
@@ -151,6 +156,44 @@ TEST_F(HistoryTest, WhatWasFsyncedSurvivesACrashWithItsHistory) {
   EXPECT_EQ(texts(ino_of("a.md")), (Texts{"four", "three", "two", "one"}));
   audit();
   EXPECT_EQ(texts(ino_of("a.md")), (Texts{"four", "three", "two", "one"}));
+}
+
+TEST_F(HistoryTest, ARemovalThatFailsEndsNoStateOfItsFolder) {
+  const Ino folder = temp_.make_directory(kRootIno, "folder");
+  make("file", "text", temp_.make_directory(folder, "full"));
+  stand();
+  EXPECT_EQ(temp_.tree().unlink(folder, "nothing").code(), Code::not_found);
+  EXPECT_EQ(temp_.tree().rmdir(folder, "nothing").code(), Code::not_found);
+  EXPECT_EQ(temp_.tree().unlink(folder, "full").code(), Code::is_directory);
+  EXPECT_EQ(temp_.tree().rmdir(folder, "full").code(), Code::not_empty);
+  EXPECT_EQ(temp_.vault().past().log(folder)->size(), 1u);
+  stand();
+  const uint64_t before = temp_.vault().hlc_now();
+  stand();
+  change_mode(folder, 0500);
+  stand();
+
+  EXPECT_EQ(temp_.vault().past().state_of(folder, before)->inode.mode & 0777, 0755u);
+  EXPECT_EQ(temp_.vault().past().log(folder)->size(), 2u);
+  audit();
+}
+
+TEST_F(HistoryTest, AStateThatStoodIsKnownAsSuchAfterOpeningTheVault) {
+  const Ino folder = temp_.make_directory(kRootIno, "folder");
+  const Ino file = make("file", "one");
+  stand();
+  const uint64_t before = temp_.vault().hlc_now();
+  stand();
+  make("other", "x", folder);
+  ASSERT_TRUE(temp_.tree().link(file, folder, "link").ok());  // these change times, and end no state
+  temp_.reopen();
+  change_mode(folder, 0500);
+  overwrite(file, "two");
+  stand();
+
+  EXPECT_EQ(temp_.vault().past().state_of(folder, before)->inode.mode & 0777, 0755u);
+  EXPECT_EQ(text_at("file", before), "one");
+  audit();
 }
 
 TEST_F(HistoryTest, VersionsShareBlocksAndFreeThemWhenPruned) {
