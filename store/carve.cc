@@ -201,7 +201,7 @@ class Carver {
     auto record = cipher_.open_record(table, key, value);
     if (!record.ok()) return false;
     if (table == Table::state) {
-      if (wanted) take_state(record->body, live);
+      if (wanted) take_state(*record, live);
       return true;
     }
     const uint64_t order = order_of(table, record->body);
@@ -218,8 +218,8 @@ class Carver {
     return true;
   }
 
-  void take_state(const Bytes& body, bool live) {
-    auto state = decode_state(body);
+  void take_state(const Cipher::Record& record, bool live) {
+    auto state = decode_state(record.body, record.schema);
     if (!state.ok()) return;
     live = live && !searched_;  // the newest of all says where the journal goes on
     if (!survey_.state.has_value() ||

@@ -296,10 +296,13 @@ Bytes encode_state(const State& state) {
   w.raw(state.journal_chain).u64(state.hlc).raw(state.device).u8(kTableCount - 1);
   for (uint8_t table = 2; table <= kTableCount; ++table) w.u8(table).u64(state.sets[table].count).raw(state.sets[table].sum);
   w.u64(state.content_bytes).u64(state.retired_inodes).u64(state.retired_content_bytes);
+  const RetentionPolicy& retention = state.retention;
+  w.i64(retention.states.all_s).i64(retention.states.hourly_s).i64(retention.states.daily_s);
+  w.i64(retention.states.monthly_s).i64(retention.trash_s);
   return out;
 }
 
-Result<State> decode_state(ByteView body) {
+Result<State> decode_state(ByteView body, uint16_t schema) {
   Reader r(body);
   State state;
   state.next_ino = r.u64();
@@ -318,6 +321,14 @@ Result<State> decode_state(ByteView body) {
   state.content_bytes = r.u64();
   state.retired_inodes = r.u64();
   state.retired_content_bytes = r.u64();
+  if (schema >= 2) {
+    RetentionPolicy& retention = state.retention;
+    for (int64_t* age : {&retention.states.all_s, &retention.states.hourly_s, &retention.states.daily_s,
+                         &retention.states.monthly_s, &retention.trash_s}) {
+      *age = r.i64();
+      if (*age < 0) r.fail();
+    }
+  }
   if (!r.done() || state.next_ino <= raw(kRootIno)) return bad("state");
   return state;
 }

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "store/cipher.h"
+#include "store/retention.h"
 #include "store/types.h"
 
 namespace tain::store {
@@ -14,7 +15,8 @@ namespace tain::store {
 inline constexpr uint16_t kInodeSchema = 1;
 inline constexpr uint16_t kDirentSchema = 1;
 inline constexpr uint16_t kXattrsSchema = 1;
-inline constexpr uint16_t kStateSchema = 1;
+inline constexpr uint16_t kStateSchema = 2;
+inline constexpr uint16_t kStateSchemaOldest = 1;  // without a retention policy
 inline constexpr uint16_t kOrphanSchema = 1;
 inline constexpr uint16_t kBlockSchema = 1;
 inline constexpr uint16_t kVersionSchema = 1;
@@ -40,6 +42,7 @@ struct State {
   uint64_t content_bytes = 0;          // of what is present
   uint64_t retired_inodes = 0;         // those that are not, but stay (ADR 13)
   uint64_t retired_content_bytes = 0;  // and theirs
+  RetentionPolicy retention;
   bool operator==(const State&) const = default;
 };
 
@@ -65,7 +68,8 @@ Result<Version> decode_version(ByteView body);
 Result<PastName> decode_past_name(ByteView body);
 /// `fanout` is the largest number of slots.
 Result<RefList> decode_refs(ByteView body, uint32_t fanout);
-Result<State> decode_state(ByteView body);
+/// `schema`: of the record, between kStateSchemaOldest and kStateSchema.
+Result<State> decode_state(ByteView body, uint16_t schema = kStateSchema);
 
 // Database keys.
 std::array<uint8_t, 8> ino_key(Ino ino);

@@ -169,8 +169,8 @@ Result<State> Database::load_state(const ReadTxn& txn) {
   if (!value.has_value()) return Error(Code::corrupt, "the state record is missing");
   auto record = TRY(cipher_.open_record(Table::state, kStateKey, *value));
   if (record.kind != Kind::state) return Error(Code::corrupt, "state table holds another kind of record");
-  if (record.schema != kStateSchema) return unknown_schema("state", record.schema);
-  return decode_state(record.body);
+  if (record.schema < kStateSchemaOldest || record.schema > kStateSchema) return unknown_schema("state", record.schema);
+  return decode_state(record.body, record.schema);
 }
 
 Result<std::vector<Ino>> Database::load_orphans(const ReadTxn& txn) {

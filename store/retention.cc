@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/retention.h"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
-#include <optional>
+#include <utility>
 
 namespace tain::store {
 namespace {
@@ -15,7 +17,34 @@ int64_t month_of(int64_t time_s) {
   return int64_t{static_cast<int>(date.year())} * 12 + static_cast<unsigned>(date.month());
 }
 
+constexpr int64_t kDay = 86'400;
+
+constexpr RetentionPolicy uniform(int64_t age_s) {
+  return {.states = {.all_s = age_s, .hourly_s = 0, .daily_s = 0, .monthly_s = 0}, .trash_s = age_s};
+}
+
+constexpr std::array<std::pair<std::string_view, RetentionPolicy>, 4> kPresets = {{
+    {"default", {}},
+    {"all", uniform(Retention::kForEver)},
+    {"week", uniform(7 * kDay)},
+    {"day", uniform(kDay)},
+}};
+
 }  // namespace
+
+int64_t Retention::longest_s() const { return std::max({all_s, hourly_s, daily_s, monthly_s}); }
+
+std::optional<RetentionPolicy> retention_preset(std::string_view name) {
+  for (const auto& [known, policy] : kPresets)
+    if (known == name) return policy;
+  return std::nullopt;
+}
+
+std::string_view preset_name(const RetentionPolicy& policy) {
+  for (const auto& [name, known] : kPresets)
+    if (known == policy) return name;
+  return {};
+}
 
 std::vector<bool> kept_by(const Retention& retention, std::span<const int64_t> ended_s, int64_t now_s) {
   struct Stage {

@@ -191,7 +191,7 @@ class Surveyor {
       survey_.findings.push_back({.part = Part::record, .damage = damage, .what = "the state record is damaged"});
       return;
     }
-    auto state = decode_state(record->body);
+    auto state = decode_state(record->body, record->schema);
     if (state.ok())
       survey_.state = *state;
     else

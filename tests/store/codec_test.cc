@@ -83,6 +83,7 @@ State full_state() {
   state.device = filled<16>(7);
   for (uint8_t table = 2; table <= kTableCount; ++table) state.sets[table] = {.count = table, .sum = filled<32>(table)};
   state.content_bytes = 8;
+  state.retention = {.states = {.all_s = 9, .hourly_s = 10, .daily_s = 11, .monthly_s = 12}, .trash_s = 13};
   return state;
 }
 
@@ -124,6 +125,24 @@ std::vector<Body> all_bodies() {
 TEST(CodecTest, InodeRoundTrips) { EXPECT_EQ(decode_inode(encode_inode(full_inode())).value(), full_inode()); }
 TEST(CodecTest, DirentRoundTrips) { EXPECT_EQ(decode_dirent(encode_dirent(full_dirent())).value(), full_dirent()); }
 TEST(CodecTest, StateRoundTrips) { EXPECT_EQ(decode_state(encode_state(full_state())).value(), full_state()); }
+
+TEST(CodecTest, AStateOfSchemaOneHasTheDefaultRetention) {
+  constexpr size_t kRetentionSize = 5 * 8;
+  const Bytes now = encode_state(full_state());
+  const ByteView before = ByteView(now).first(now.size() - kRetentionSize);
+  State expected = full_state();
+  expected.retention = RetentionPolicy{};
+
+  EXPECT_EQ(decode_state(before, 1).value(), expected);
+  EXPECT_TRUE(decode_state(before, 2).is(Code::corrupt));
+  EXPECT_TRUE(decode_state(now, 1).is(Code::corrupt));
+}
+
+TEST(CodecTest, AStateWithANegativeAgeIsRefused) {
+  State state = full_state();
+  state.retention.trash_s = -1;
+  EXPECT_TRUE(decode_state(encode_state(state)).is(Code::corrupt));
+}
 
 TEST(CodecTest, XattrsRoundTrip) {
   const InodeXattrs decoded = decode_xattrs(encode_xattrs(Ino{42}, kXattrs)).value();

@@ -194,6 +194,7 @@ TEST_F(FormatTest, StateBody) {
   state.content_bytes = 6;
   state.retired_inodes = 1;
   state.retired_content_bytes = 4;
+  state.retention = RetentionPolicy{};
   expect_example("state body", with_prefix(kStateSchema, encode_state(state)));
 }
 
