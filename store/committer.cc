@@ -44,10 +44,12 @@ class CommitMapWriter final : public MapWriter {
   CommitMapWriter(Database& database, const ReadTxn& txn, Suite suite, uint64_t writer, uint64_t& block_number)
       : database_(database), txn_(txn), suite_(suite), writer_(writer), block_number_(block_number) {}
 
-  /// The file that the next calls are about. What `shared`, if given, has is kept when it is released.
-  void set_content(ContentId id, const ContentRecord* shared = nullptr) {
+  /// The file that the next calls are about. What `shared`, if given, has is kept when it is released; with `keeps_all`
+  /// everything is.
+  void set_content(ContentId id, const ContentRecord* shared = nullptr, bool keeps_all = false) {
     content_ = id;
     shared_ = shared;
+    keeps_all_ = keeps_all;
   }
 
   Result<std::shared_ptr<const RefList>> read_node(const BlockPlace& place, const BlockRef& ref) override {
@@ -66,6 +68,7 @@ class CommitMapWriter final : public MapWriter {
 
   Result<> release(const BlockRef& ref, uint8_t level, uint64_t index) override {
     if (nodes_.erase(ref.id) != 0) return {};  // a node of this very commit was never stored
+    if (keeps_all_) return {};
     if (shared_ != nullptr) {
       auto has = has_block(*shared_, level, index, ref.id, *this);
       // Where the version's map is damaged nobody knows what it has: nothing is freed.
@@ -104,6 +107,7 @@ class CommitMapWriter final : public MapWriter {
   uint64_t& block_number_;
   ContentId content_;
   const ContentRecord* shared_ = nullptr;
+  bool keeps_all_ = false;
   std::unordered_map<BlockId, Node> nodes_;
   std::vector<BlockId> released_;
 };
@@ -130,7 +134,14 @@ Result<> put_inode(Batch& batch, const Frozen::File& file, const ContentRecord& 
 /// What the database has of an inode becomes a version.
 Result<> put_version(Database& database, const ReadTxn& txn, Batch& batch, const Inode& stored, const Cut& cut) {
   Version version{.ended_hlc = cut.ended_hlc, .ended = cut.ended, .xattrs = {}, .inode = stored};
-  if ((stored.flags & kInodeHasXattrs) != 0) version.xattrs = TRY(database.load_xattrs(txn, stored.ino));
+  if ((stored.flags & kInodeHasXattrs) != 0) {
+    auto xattrs = database.load_xattrs(txn, stored.ino);
+    if (!xattrs.ok() && !xattrs.is(Code::corrupt)) return std::move(xattrs).error();
+    if (xattrs.ok())
+      version.xattrs = std::move(*xattrs);
+    else
+      version.inode.flags &= ~kInodeHasXattrs;  // damaged ones are no reason to keep nothing
+  }
   return batch.put_record(Table::versions, version_key(stored.ino, cut.ended_hlc), Kind::version, kVersionSchema,
                           encode_version(version), true);
 }
@@ -159,10 +170,13 @@ Result<> remove_inode(Database& database, const ReadTxn& txn, Batch& batch, cons
                       CommitMapWriter& writer) {
   const auto key = ino_key(inode.ino);
   if ((inode.flags & kInodeHasVersions) != 0) {
-    std::vector<Version> versions = TRY(database.load_versions(txn, inode.ino));
+    std::vector<uint64_t> damaged;
+    std::vector<Version> versions = TRY(database.load_versions(txn, inode.ino, SIZE_MAX, &damaged));
     std::set<uint64_t> all;
     for (const Version& version : versions) all.insert(version.ended_hlc);
     TRY(drop_versions(batch, std::move(versions), all, &inode.content, writer));
+    // The blocks that only these have stay for repair to find.
+    for (uint64_t ended_hlc : damaged) TRY(batch.remove(Table::versions, version_key(inode.ino, ended_hlc)));
   }
   ContentRecord content = inode.content;
   writer.set_content(content.id);
@@ -225,7 +239,7 @@ Result<> Committer::commit() noexcept {
 
   std::vector<CommittedMap> maps;
   auto written = write(frozen, position, BlockOrder::as_written, maps);
-  if (written.is(Code::no_space) && write_empty().ok()) {
+  if (written.is(Code::no_space) && write_empty(state_.retention).ok()) {
     maps.clear();
     written = write(frozen, position, BlockOrder::longest_first, maps);
   }
@@ -260,9 +274,10 @@ void Committer::report(const Result<>& committed) {
 
 /// On a full disk: what the last commit freed is not used by LMDB before the commit after the next, because the last
 /// state must survive a crash of the next commit. So make an empty one, for which the reserve is kept.
-Result<> Committer::write_empty() {
+Result<> Committer::write_empty(const RetentionPolicy& policy) {
   Batch batch = TRY(Batch::begin(set_.database(), state_));
   State state = state_;  // with the journal's old position: its frames are still needed
+  state.retention = policy;
   ++state.commit_number;
   fill_random(state.commit_id);
   State stored = TRY(std::move(batch).commit(state));
@@ -273,7 +288,12 @@ Result<> Committer::write_empty() {
 
 Result<> Committer::free_pages() noexcept {
   std::lock_guard one_commit(commit_mutex_);
-  return write_empty();
+  return write_empty(state_.retention);
+}
+
+Result<> Committer::set_retention(const RetentionPolicy& policy) noexcept {
+  std::lock_guard one_commit(commit_mutex_);
+  return write_empty(policy);
 }
 
 /// What to seal: whole blocks, and patches for the blocks that they lie over.
@@ -301,24 +321,28 @@ Result<std::vector<Committer::BlockJob>> Committer::plan_blocks(const Frozen& fr
 }
 
 /// Makes a version of the state that `file` ends, if it is to be one. Yields the content that its map shares blocks with:
-/// the newest version.
-Result<std::optional<ContentRecord>> Committer::keep_past(const ReadTxn& committed, Batch& batch, const Frozen& frozen,
-                                                          const Frozen::File& file) {
-  using Shared = std::optional<ContentRecord>;
+/// the newest version. One damaged record is no reason for a commit to fail.
+Result<Committer::Shared> Committer::keep_past(const ReadTxn& committed, Batch& batch, const Frozen& frozen,
+                                               const Frozen::File& file) {
   if (file.fresh) return Shared();
   Database& database = set_.database();
   if (file.cut.has_value()) {
-    auto stored = TRY(database.load_inode(committed, file.inode.ino));
-    if (!stored.has_value()) return Shared();
-    TRY(put_version(database, committed, batch, *stored, *file.cut));
-    return Shared(std::move(stored->content));
+    auto stored = database.load_inode(committed, file.inode.ino);
+    if (stored.is(Code::corrupt)) return Shared{.newest = {}, .unknown = true};
+    auto found = TRY(std::move(stored));
+    if (!found.has_value()) return Shared();
+    TRY(put_version(database, committed, batch, *found, *file.cut));
+    return Shared{.newest = std::move(found->content)};
   }
   if ((file.inode.flags & kInodeHasVersions) == 0 || (file.blocks.empty() && file.floor == kNoBlock)) return Shared();
   const auto dropped = frozen.dropped_versions.find(file.inode.ino);
   const size_t gone = dropped != frozen.dropped_versions.end() ? dropped->second.size() : 0;
-  std::vector<Version> newest = TRY(database.load_versions(committed, file.inode.ino, gone + 1));
+  auto loaded = database.load_versions(committed, file.inode.ino, gone + 1);
+  if (loaded.is(Code::corrupt)) return Shared{.newest = {}, .unknown = true};
+  std::vector<Version> newest = TRY(std::move(loaded));
   for (Version& version : newest)
-    if (gone == 0 || !dropped->second.contains(version.ended_hlc)) return Shared(std::move(version.inode.content));
+    if (gone == 0 || !dropped->second.contains(version.ended_hlc))
+      return Shared{.newest = std::move(version.inode.content)};
   return Shared();
 }
 
@@ -356,10 +380,15 @@ Result<State> Committer::write(const Frozen& frozen, const JournalPosition& posi
   for (const auto& [ino, dropped] : frozen.dropped_versions) {
     const bool is_gone = std::any_of(frozen.removed.begin(), frozen.removed.end(),
                                      [&, gone = ino](const Frozen::Removed& removed) { return removed.inode.ino == gone; });
-    const auto stored = TRY(database.load_inode(committed, ino));
-    if (is_gone || !stored.has_value()) continue;
-    std::vector<Version> versions = TRY(database.load_versions(committed, ino));
-    TRY(drop_versions(batch, std::move(versions), dropped, &stored->content, map_writer));
+    if (is_gone) continue;
+    auto stored = database.load_inode(committed, ino);
+    auto versions = database.load_versions(committed, ino);
+    // What shares blocks with what is not known then: none of them goes.
+    if (stored.is(Code::corrupt) || versions.is(Code::corrupt)) continue;
+    const auto present = TRY(std::move(stored));
+    std::vector<Version> all = TRY(std::move(versions));
+    if (!present.has_value()) continue;
+    TRY(drop_versions(batch, std::move(all), dropped, &present->content, map_writer));
   }
   auto job = jobs.begin();
   for (size_t f = 0; f < frozen.files.size(); ++f) {
@@ -379,8 +408,8 @@ Result<State> Committer::write(const Frozen& frozen, const JournalPosition& posi
         database.cache().insert(job->id, std::shared_ptr<const Bytes>(std::make_shared<Bytes>(job->plain->bytes())));
     }
     ContentRecord content = file.inode.content;
-    std::optional<ContentRecord> shared = TRY(keep_past(committed, batch, frozen, file));
-    map_writer.set_content(content.id, shared.has_value() ? &*shared : nullptr);
+    const Shared shared = TRY(keep_past(committed, batch, frozen, file));
+    map_writer.set_content(content.id, shared.newest.has_value() ? &*shared.newest : nullptr, shared.unknown);
     TRY(change_map(content, changes, map_writer));
     TRY(put_inode(batch, file, content));
     maps.push_back({file.inode.ino, std::move(content)});

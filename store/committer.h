@@ -45,6 +45,9 @@ class Committer {
   /// For when commit() fails: everything changed up to now is durable in the journal afterwards. False if it cannot be.
   bool keep_in_journal();
 
+  /// From now on the vault keeps that; durable when it returns. Errors: no_space, io, corrupt.
+  Result<> set_retention(const RetentionPolicy& policy) noexcept;
+
   State state() const;
   uint64_t journal_frames() const { return frames_.load(std::memory_order_relaxed); }
 
@@ -59,15 +62,19 @@ class Committer {
     SealedBlock sealed;
   };
   Result<std::vector<BlockJob>> plan_blocks(const Frozen& frozen);
-  Result<> write_empty();
+  Result<> write_empty(const RetentionPolicy& policy);
   bool write_frame(Tick target);
   void report(const Result<>& committed);
   /// On a full disk the longest values come first: there are fewest rows of free pages for them (SpaceNeed::fits).
   enum class BlockOrder { as_written, longest_first };
   Result<State> write(const Frozen& frozen, const JournalPosition& position, BlockOrder block_order,
                       std::vector<CommittedMap>& maps);
-  Result<std::optional<ContentRecord>> keep_past(const ReadTxn& committed, Batch& batch, const Frozen& frozen,
-                                                 const Frozen::File& file);
+  /// What a file shares blocks with.
+  struct Shared {
+    std::optional<ContentRecord> newest;  // its newest version, if it has any
+    bool unknown = false;                 // that is damaged: nobody knows what it has
+  };
+  Result<Shared> keep_past(const ReadTxn& committed, Batch& batch, const Frozen& frozen, const Frozen::File& file);
   void run();
 
   WorkingSet& set_;

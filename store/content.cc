@@ -199,7 +199,7 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
   const uint64_t end = offset + length;
   const uint64_t first_whole = (offset + kBlockSize - 1) / kBlockSize;
   auto lock = set_.lock();
-  set_.wait_to_free(lock);
+  set_.wait_to_retire(lock);
   set_.before_change(lock, ino);
 
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {

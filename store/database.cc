@@ -94,22 +94,40 @@ Result<Xattrs> Database::load_xattrs(const ReadTxn& txn, Ino ino, Damage* damage
   return std::move(xattrs.xattrs);
 }
 
-Result<std::vector<Version>> Database::load_versions(const ReadTxn& txn, Ino ino, size_t limit) {
+Result<Version> Database::open_version(const Cursor::Item& item, Damage* damage) const {
+  auto record = TRY(cipher_.open_record(Table::versions, item.key, item.value, damage));
+  if (record.kind != Kind::version) return Error(Code::corrupt, "version table holds another kind of record");
+  if (record.schema != kVersionSchema) return unknown_schema("version", record.schema);
+  Version version = TRY(decode_version(record.body));
+  if (raw(version.inode.ino) != load_be64(item.key.data()) || version.ended_hlc != ~load_be64(item.key.data() + 8))
+    return Error(Code::corrupt, "version record names another version");
+  return version;
+}
+
+Result<std::vector<Version>> Database::load_versions(const ReadTxn& txn, Ino ino, size_t limit,
+                                                     std::vector<uint64_t>* damaged) {
   std::vector<Version> out;
   Cursor cursor = TRY(Cursor::open(txn, Table::versions));
   for (auto item = TRY(cursor.seek(version_key(ino, UINT64_MAX))); item.has_value() && out.size() < limit;
        item = TRY(cursor.next())) {
     if (item->key.size() != 16) return Error(Code::corrupt, "version table has an impossible key");
     if (load_be64(item->key.data()) != raw(ino)) break;
-    auto record = TRY(cipher_.open_record(Table::versions, item->key, item->value));
-    if (record.kind != Kind::version) return Error(Code::corrupt, "version table holds another kind of record");
-    if (record.schema != kVersionSchema) return unknown_schema("version", record.schema);
-    Version version = TRY(decode_version(record.body));
-    if (version.inode.ino != ino || version.ended_hlc != ~load_be64(item->key.data() + 8))
-      return Error(Code::corrupt, "version record names another version");
-    out.push_back(std::move(version));
+    auto version = open_version(*item);
+    if (damaged != nullptr && version.is(Code::corrupt))
+      damaged->push_back(~load_be64(item->key.data() + 8));
+    else
+      out.push_back(TRY(std::move(version)));
   }
   return out;
+}
+
+Result<PastName> Database::open_past_name(const Cursor::Item& item, Damage* damage) const {
+  auto record = TRY(cipher_.open_record(Table::past_names, item.key, item.value, damage));
+  if (record.kind != Kind::past_name || record.schema != kPastNameSchema) return unknown_schema("past name", record.schema);
+  PastName name = TRY(decode_past_name(record.body));
+  if (raw(name.dirent.directory) != load_be64(item.key.data()) || name.ended_hlc != load_be64(item.key.data() + 8))
+    return Error(Code::corrupt, "a past name is not the one of its key");
+  return name;
 }
 
 Result<> Database::walk_past_names(const ReadTxn& txn, std::optional<Ino> directory, uint64_t from,
@@ -124,11 +142,8 @@ Result<> Database::walk_past_names(const ReadTxn& txn, std::optional<Ino> direct
     if (!found.has_value() || found->key.size() != 16) break;
     const Ino owner{load_be64(found->key.data())};
     if (directory.has_value() && owner != *directory) break;
-    auto record = cipher_.open_record(Table::past_names, found->key, found->value);
-    if (!record.ok() || record->kind != Kind::past_name || record->schema != kPastNameSchema) continue;
-    auto name = decode_past_name(record->body);
-    if (name.ok() && name->dirent.directory == owner && name->ended_hlc == load_be64(found->key.data() + 8))
-      out.push_back(std::move(*name));
+    auto name = open_past_name(*found);
+    if (name.ok()) out.push_back(std::move(*name));
   }
   return {};
 }
@@ -143,6 +158,29 @@ Result<std::vector<PastName>> Database::load_past_names(const ReadTxn& txn) {
   std::vector<PastName> out;
   TRY(walk_past_names(txn, std::nullopt, 0, out));
   return out;
+}
+
+Result<std::vector<PastName>> Database::some_past_names(const ReadTxn& txn, PastNameKey from, size_t limit,
+                                                        std::optional<PastNameKey>& next) {
+  std::vector<PastName> out;
+  next.reset();
+  Cursor cursor = TRY(Cursor::open(txn, Table::past_names));
+  size_t records = 0;
+  for (auto item = cursor.seek(past_name_key(from.directory, from.ended_hlc));; item = cursor.next()) {
+    if (item.is(Code::corrupt)) {
+      if (!cursor.lost().high.empty()) continue;
+      return out;
+    }
+    auto found = TRY(std::move(item));
+    if (!found.has_value() || found->key.size() != 16) return out;
+    const PastNameKey key{Ino{load_be64(found->key.data())}, load_be64(found->key.data() + 8)};
+    if (records++ == limit) {
+      next = key;
+      return out;
+    }
+    auto name = open_past_name(*found);
+    if (name.ok()) out.push_back(std::move(*name));
+  }
 }
 
 Result<bool> Database::inodes_with_past(const ReadTxn& txn, Ino after, size_t limit, std::vector<Ino>& out) {

@@ -57,16 +57,28 @@ class Database {
 
   /// Nothing when there is no such record. Errors of all: corrupt, io.
   Result<std::optional<Inode>> load_inode(const ReadTxn& txn, Ino ino);
-  /// The record in `value`, found under the key of `ino`. `*damage` of these two, when given, is always set: to none
+  /// The record in `value`, found under the key of `ino`. `*damage` of these, when given, is always set: to none
   /// only if the value's checksum is right, too.
   Result<Inode> open_inode(Ino ino, ByteView value, Damage* damage = nullptr) const;
   Result<Xattrs> load_xattrs(const ReadTxn& txn, Ino ino, Damage* damage = nullptr);
-  /// Versions of the inode, newest first, at most `limit`. A damaged one is an error: what it shares is not known.
-  Result<std::vector<Version>> load_versions(const ReadTxn& txn, Ino ino, size_t limit = SIZE_MAX);
+  /// The same of what a cursor found in the tables of these.
+  Result<Version> open_version(const Cursor::Item& item, Damage* damage = nullptr) const;
+  Result<PastName> open_past_name(const Cursor::Item& item, Damage* damage = nullptr) const;
+  /// Versions of the inode, newest first, at most `limit`. A damaged one is an error: what it shares is not known. With
+  /// `damaged` it is left out instead, and that gets when it ended.
+  Result<std::vector<Version>> load_versions(const ReadTxn& txn, Ino ino, size_t limit = SIZE_MAX,
+                                             std::vector<uint64_t>* damaged = nullptr);
   /// Names that `directory` had and that ended at `from` or later, ascending. Damaged ones are left out.
   Result<std::vector<PastName>> load_past_names(const ReadTxn& txn, Ino directory, uint64_t from);
   /// All of the vault, in no order.
   Result<std::vector<PastName>> load_past_names(const ReadTxn& txn);
+  /// At most `limit` of them from `from` on, as a table goes; `next` is where more are. Damaged ones are left out.
+  struct PastNameKey {
+    Ino directory{};
+    uint64_t ended_hlc = 0;
+  };
+  Result<std::vector<PastName>> some_past_names(const ReadTxn& txn, PastNameKey from, size_t limit,
+                                                std::optional<PastNameKey>& next);
   /// Numbers of inodes that have versions or came after others, above `after`; looks at `limit` records. False at the end.
   Result<bool> inodes_with_past(const ReadTxn& txn, Ino after, size_t limit, std::vector<Ino>& out);
   Result<State> load_state(const ReadTxn& txn);

@@ -169,10 +169,10 @@ Result<CachedInode*> set_size(WorkingSet& set, SetLock& lock, Ino ino, uint64_t 
   // on the way to the last one that stays.
   BlockChange cut{.kind = BlockChange::Kind::cut, .index = size / kBlockSize, .begin = keep, .end = kBlockSize};
   if (keep == 0 && size != 0) cut = BlockChange::of_place(size / kBlockSize - 1);
-  set.before_change(lock, ino);
+  if (TRY(set.find(ino))->record.content.size != size) set.before_change(lock, ino);  // else it is only touched
   Bases bases;
   CachedInode* inode = TRY(load_bases(set, lock, ino, {&cut, size != 0 ? size_t{1} : size_t{0}}, bases));
-  set.touch(*inode, true);
+  set.touch(*inode, size != inode->record.content.size);
   inode->record.mtime = inode->record.ctime = set.now();
   if (size < inode->record.content.size) {
     if (keep != 0 && keep < present_length(*inode, cut.index, bases)) {

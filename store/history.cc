@@ -104,9 +104,10 @@ void WorkingSet::cut_version(CachedInode& inode, const Cut& cut) {
                              ((inode.record.flags & kInodeHasXattrs) != 0 ? kXattrTotalMax : 0));
 }
 
-void WorkingSet::keep_name(const Dirent& dirent, NameEnd why, bool even_if_fresh) {
-  if (!limits_.history || is_dropping(dirent.name)) return;
-  if (!even_if_fresh && !has_stood(static_cast<int64_t>(milliseconds(dirent.location_stamp.hlc)))) return;
+void WorkingSet::keep_name(const Dirent& dirent, NameEnd why, bool for_trash) {
+  const bool is_worth_it = limits_.history && !is_dropping(dirent.name) &&
+                           has_stood(static_cast<int64_t>(milliseconds(dirent.location_stamp.hlc)));
+  if (!is_worth_it && !for_trash) return;
   set_past_name({.ended_hlc = next_stamp().hlc, .why = why, .dirent = dirent}, false);
 }
 
@@ -126,11 +127,10 @@ void WorkingSet::remove_past_name(const PastName& name) { set_past_name(name, tr
 
 bool WorkingSet::is_worth_keeping(const CachedInode& inode, std::string_view name) const {
   const Inode& record = inode.record;
-  if (!limits_.history) return false;
-  if ((record.flags & kInodeSucceeded) != 0) return true;
-  if ((record.flags & kInodeUnversioned) != 0 || is_dropping(name)) return false;
-  const bool has_history = (record.flags & (kInodeHasVersions | kInodeHasPast)) != 0;
-  return has_history || has_stood(since_epoch_ms(record.btime));
+  // What has a past leads to it, whatever it is called now, and whether or not history is kept now.
+  if ((record.flags & (kInodeSucceeded | kInodeHasVersions | kInodeHasPast)) != 0) return true;
+  if (!limits_.history || (record.flags & kInodeUnversioned) != 0 || is_dropping(name)) return false;
+  return has_stood(since_epoch_ms(record.btime));
 }
 
 void WorkingSet::retire(CachedInode& inode) {
@@ -231,14 +231,14 @@ void WorkingSet::unretire(CachedInode& inode, Ino directory) {
 void WorkingSet::skip_previous(CachedInode& successor, const CachedInode& previous) {
   Past past = successor.record.past;
   past.previous = previous.record.past.previous;
-  if (raw(past.previous) == 0) past.since = 0;
+  past.since = raw(past.previous) != 0 ? previous.record.past.since : 0;
   set_past(successor.record, past);
   touch(successor);
 }
 
 void WorkingSet::drop_version(Ino ino, uint64_t ended_hlc) {
   if (dropped_versions_.empty() && is_committed(tick_)) advance();  // there is something to commit
-  dropped_versions_[ino].insert(ended_hlc);
+  if (dropped_versions_[ino].insert(ended_hlc).second) account_dropped_versions(1);
 }
 
 }  // namespace tain::store

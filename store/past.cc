@@ -14,6 +14,10 @@ namespace {
 constexpr size_t kChainMax = 1'000'000;  // inodes of one entry: a circle would be a damaged vault
 constexpr size_t kListChunk = 512;
 
+Error damaged_state(const PastState& state) {
+  return Error(Code::corrupt, "a former state of inode " + std::to_string(raw(state.inode.ino)) + " is damaged");
+}
+
 }  // namespace
 
 Result<std::vector<PastState>> PastView::states_of(Ino ino) {
@@ -33,7 +37,8 @@ Result<std::vector<PastState>> PastView::states_of(Ino ino) {
   if ((out[0].inode.flags & kInodeHasVersions) == 0) return out;
   Database& database = set_.database();
   ReadTxn txn = TRY(ReadTxn::begin(database.env()));
-  std::vector<Version> versions = TRY(database.load_versions(txn, ino));
+  std::vector<uint64_t> damaged;
+  std::vector<Version> versions = TRY(database.load_versions(txn, ino, SIZE_MAX, &damaged));
   // What is to become a version is what the database has, until it has become one.
   for (const auto& pending : {cut, frozen_cut}) {
     if (!pending.has_value()) continue;
@@ -51,6 +56,14 @@ Result<std::vector<PastState>> PastView::states_of(Ino ino) {
                    .ended = version.ended,
                    .is_version = true,
                    .xattrs = std::move(version.xattrs)});
+  for (uint64_t ended_hlc : damaged) {
+    PastState state{.inode = {}, .ended_hlc = ended_hlc, .is_version = true, .is_damaged = true};
+    state.inode.ino = ino;
+    state.inode.mode = out[0].inode.mode & S_IFMT;
+    const auto older = std::find_if(std::next(out.begin()), out.end(),
+                                    [&](const PastState& other) { return other.ended_hlc < ended_hlc; });
+    out.insert(older, std::move(state));
+  }
   return out;
 }
 
@@ -82,6 +95,7 @@ Result<PastState> PastView::state_of(Ino ino, uint64_t hlc) {
   auto states = TRY(states_of(ino));
   size_t found = 0;
   for (size_t i = 1; i < states.size() && states[i].ended_hlc > hlc; ++i) found = i;
+  if (states[found].is_damaged) return damaged_state(states[found]);
   return std::move(states[found]);
 }
 
@@ -144,11 +158,13 @@ Result<std::optional<PastEntry>> PastView::lookup(Ino directory, std::string_vie
 }
 
 Result<size_t> PastView::read(const PastState& state, uint64_t offset, ByteSpan out) {
+  if (state.is_damaged) return damaged_state(state);
   if (!state.is_version) return Content(set_).read(state.inode.ino, offset, out, Access::unnoticed);
   return read_content(set_.database(), state.inode.content, offset, out);
 }
 
 Result<Xattrs> PastView::xattrs(const PastState& state) {
+  if (state.is_damaged) return damaged_state(state);
   if (state.is_version) return state.xattrs;
   return Tree(set_).list_xattrs(state.inode.ino);
 }

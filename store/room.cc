@@ -68,6 +68,13 @@ void WorkingSet::account_version(CachedInode& inode, size_t size) {
   inode.counted_version = size;
 }
 
+/// What a version has of its own is not known yet.
+void WorkingSet::account_dropped_versions(int64_t count) {
+  constexpr int64_t kRecordsEach = 8;
+  account(count * kDirentCost);
+  need_.change_records(count * kRecordsEach, 0);
+}
+
 void WorkingSet::account_new_block(CachedInode& inode, std::map<uint64_t, PendingBlock>::iterator it) {
   account(kBlockCost);
   need_.change_records(2, kBlockKeyBytes);  // a new key, and the one that it replaces
@@ -154,11 +161,22 @@ void WorkingSet::commit_now(std::unique_lock<std::mutex>& lock) {
   room_.wait(lock, [&] { return is_committed(now) || commit_error_.has_value() || !committer_running_; });
 }
 
+/// Whether something of the past was given up for more room.
+bool WorkingSet::give_back(std::unique_lock<std::mutex>& lock) {
+  if (!reclaim_) return false;
+  lock.unlock();
+  const bool is_more_free = reclaim_();
+  lock.lock();
+  return is_more_free;
+}
+
 Result<> WorkingSet::wait_for_room(std::unique_lock<std::mutex>& lock, const Growth& growth) {
   if (!has_room(growth)) {
     // What is pending counts for more than it will take, and what was deleted is not free yet: commit, and look again.
     commit_now(lock);
-    if (!has_room(growth)) return Error(Code::no_space, "the disk that holds the vault is full");
+    // The present comes before the past.
+    while (!has_room(growth))
+      if (!give_back(lock)) return Error(Code::no_space, "the disk that holds the vault is full");
   }
   while (committer_running_ && pending_bytes() > limits_.pending_max_bytes) {
     if (commit_error_.has_value()) {
@@ -178,6 +196,12 @@ uint64_t WorkingSet::room_of(uint64_t free_bytes) const {
 
 void WorkingSet::wait_to_free(std::unique_lock<std::mutex>& lock) {
   if (!has_room({}) && need_.pages(UINT64_MAX) > kFreeingPages) commit_now(lock);
+}
+
+void WorkingSet::wait_to_retire(std::unique_lock<std::mutex>& lock) {
+  wait_to_free(lock);
+  // What is to stay takes some room for itself, and the reserve is for what really goes.
+  if (limits_.history && !has_room({})) give_back(lock);
 }
 
 }  // namespace tain::store

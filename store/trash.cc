@@ -4,7 +4,10 @@
 #include <dirent.h>
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
+#include "store/superfluous.h"
 #include "store/working_set.h"
 
 namespace tain::store {
@@ -13,16 +16,22 @@ namespace {
 // What is removed with a directory goes in one run, without a longer pause.
 constexpr uint64_t kPause = uint64_t{15'000} << 16;  // as an HLC
 constexpr uint64_t kMoment = uint64_t{500} << 16;
+constexpr size_t kRestoreUnit = 256;     // names given back under one lock
+constexpr size_t kChainMax = 1'000'000;  // inodes of one entry: a circle would be a damaged vault
 
 int64_t seconds_of(uint64_t hlc) { return static_cast<int64_t>(hlc >> 16) / 1000; }
 
 }  // namespace
 
+bool is_trash(const Inode& record) { return record.is_retired() && (record.flags & kInodeSucceeded) == 0; }
+
 /// One name to give back.
 struct Trash::Removal {
   PastName name;
-  uint64_t began = 0;  // directories: when the first of what was in it was removed
-  size_t depth = 0;
+  Ino to{};             // the directory to put it into
+  std::string to_name;
+  uint64_t began = 0;   // directories: when the first of what was in it was removed
+  std::optional<std::pair<Time, Time>> times;  // directories: atime and mtime before that
 };
 
 Result<std::vector<PastName>> Trash::all_past_names() {
@@ -38,57 +47,64 @@ Result<std::vector<PastName>> Trash::all_past_names() {
 
 Result<std::vector<TrashItem>> Trash::list() {
   std::vector<TrashItem> out;
-  for (PastName& name : TRY(all_past_names())) {
-    if (name.why != NameEnd::removed) continue;
+  std::vector<PastName> names = TRY(all_past_names());
+  // What was restored and removed once more has two past names.
+  std::set<std::tuple<Ino, Ino, std::string>> seen;
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    if (name->why != NameEnd::removed) continue;
     auto lock = set_.lock();
-    const auto inode = set_.find(name.dirent.child);
-    if (!inode.ok()) continue;
+    const auto inode = set_.find(name->dirent.child);
+    if (!inode.ok() || !is_trash((*inode)->record)) continue;
     const Inode& record = (*inode)->record;
-    if (!record.is_retired() || (record.flags & kInodeSucceeded) != 0) continue;
+    if (!seen.emplace(name->dirent.directory, name->dirent.child, name->dirent.name).second) continue;
     TrashItem item{.name = {}, .mode = record.mode, .size = record.content.size};
-    const auto directory = set_.find(name.dirent.directory);
+    const auto directory = set_.find(name->dirent.directory);
     item.is_inside = directory.ok() && (*directory)->record.is_retired();
-    item.name = std::move(name);
+    item.name = std::move(*name);
     out.push_back(std::move(item));
   }
+  std::reverse(out.begin(), out.end());
   return out;
 }
 
-/// What was removed together with a directory, deepest last. Yields when the first of it was.
+/// What was removed together with a directory, each after the directory that it was in. Yields when the first of it was.
 Result<uint64_t> Trash::collect(const PastName& directory, std::vector<Removal>& out) {
-  const size_t depth = out.empty() ? 0 : out.back().depth + 1;
   uint64_t began = directory.ended_hlc;
   std::vector<PastName> names;
   {
     auto lock = set_.lock();
     names = TRY(set_.past_names(directory.dirent.child, 0));
   }
+  std::set<std::pair<Ino, std::string>> seen;
   for (auto name = names.rbegin(); name != names.rend(); ++name) {
     if (name->why != NameEnd::removed || name->ended_hlc > directory.ended_hlc) continue;
     if (began - std::min(began, name->ended_hlc) > kPause) break;
-    const size_t here = out.size();
-    out.push_back({*name, name->ended_hlc, depth});
     began = std::min(began, name->ended_hlc);
+    if (!seen.emplace(name->dirent.child, name->dirent.name).second) continue;
+    const size_t here = out.size();
+    out.push_back({.name = *name, .to = name->dirent.directory, .to_name = name->dirent.name, .began = name->ended_hlc});
     if (name->dirent.type != DT_DIR) continue;
-    began = std::min(began, TRY(collect(*name, out)));
-    out[here].began = began;
-    out.back().depth = std::max(out.back().depth, depth);
+    out[here].began = TRY(collect(*name, out));
+    began = std::min(began, out[here].began);
   }
   return began;
 }
 
-Result<> Trash::put_back(const PastName& name, Ino to, std::string_view to_name) {
-  auto lock = set_.lock();
-  TRY(set_.wait_for_room(lock));
-  CachedInode* parent = TRY(set_.find(to));
+/// Under the lock. What is back already stays as it is.
+Result<> Trash::put_back(const Removal& removal) {
+  const Dirent& dirent = removal.name.dirent;
+  CachedInode* parent = TRY(set_.find(removal.to));
   if (!parent->record.is_directory() || parent->record.nlink == 0) return Error(Code::not_found, "the directory is gone");
-  CachedInode* inode = TRY(set_.find(name.dirent.child));
-  if (TRY(set_.find_name(to, to_name)).has_value()) return Error(Code::exists, "the name is taken");
+  CachedInode* inode = TRY(set_.find(dirent.child));
+  if (const auto taken = TRY(set_.find_name(removal.to, removal.to_name)); taken.has_value()) {
+    if (taken->child == dirent.child && inode->record.nlink != 0) return {};
+    return Error(Code::exists, "the name is taken");
+  }
   const bool is_directory = inode->record.is_directory();
   if (is_directory && !inode->record.is_retired()) return Error(Code::exists, "the directory is there already");
   if (!inode->record.is_retired() && inode->record.nlink == 0) return Error(Code::not_found, "it is being removed");
-  TRY(set_.add_name(to, to_name, inode->record.ino, name.dirent.type));
-  set_.unretire(*inode, to);
+  TRY(set_.add_name(removal.to, removal.to_name, dirent.child, dirent.type));
+  set_.unretire(*inode, removal.to);
   ++parent->record.children;
   if (is_directory) ++parent->record.nlink;
   parent->record.mtime = parent->record.ctime = set_.now();
@@ -96,69 +112,100 @@ Result<> Trash::put_back(const PastName& name, Ino to, std::string_view to_name)
   return {};
 }
 
-/// Gives a directory the times that it had before things were removed from it.
-Result<> Trash::set_times(Ino directory, uint64_t hlc) {
-  // The directory's state ended a stamp or two before the first name did, and it had stood for a second.
-  const PastState before = TRY(PastView(set_).state_of(directory, hlc - std::min(hlc, kMoment)));
-  auto lock = set_.lock();
-  CachedInode* inode = TRY(set_.find(directory));
-  inode->record.atime = before.inode.atime;
-  inode->record.mtime = before.inode.mtime;
-  set_.touch(*inode);
-  return {};
-}
-
-Result<Restored> Trash::restore(const PastName& name, Ino to, std::string_view to_name) {
-  std::vector<Removal> inside;
-  uint64_t began = name.ended_hlc;
-  if (name.dirent.type == DT_DIR) began = TRY(collect(name, inside));
-  TRY(put_back(name, to, to_name));
-  Restored out{.entries = 1};
-  for (const Removal& removal : inside) {
-    auto done = put_back(removal.name, removal.name.dirent.directory, removal.name.dirent.name);
+/// Under the lock.
+Result<> Trash::put_back_some(std::span<const Removal> removals, Restored& out) {
+  for (const Removal& removal : removals) {
+    auto done = put_back(removal);
     if (done.ok())
       ++out.entries;
-    else if (done.is(Code::no_space) || done.is(Code::io))
-      return std::move(done).error();
+    else if (out.entries == 0 || done.is(Code::no_space) || done.is(Code::io))  // the first is what all is for
+      return done;
     else
       ++out.failed;
   }
-  for (auto removal = inside.rbegin(); removal != inside.rend(); ++removal)
-    if (removal->name.dirent.type == DT_DIR) static_cast<void>(set_times(removal->name.dirent.child, removal->began).ok());
-  if (name.dirent.type == DT_DIR) TRY(set_times(name.dirent.child, began));
+  return {};
+}
+
+/// Under the lock: gives directories the times that they had before things were removed from them.
+void Trash::set_times(const std::vector<Removal>& removals) {
+  for (const Removal& removal : removals) {
+    if (!removal.times.has_value()) continue;
+    auto inode = set_.find(removal.name.dirent.child);
+    if (!inode.ok() || (*inode)->record.is_retired()) continue;
+    (*inode)->record.atime = removal.times->first;
+    (*inode)->record.mtime = removal.times->second;
+    set_.touch(**inode);
+  }
+}
+
+Result<Restored> Trash::restore(const PastName& name, Ino to, std::string_view to_name) {
+  std::vector<Removal> removals;
+  removals.push_back({.name = name, .to = to, .to_name = std::string(to_name), .began = name.ended_hlc});
+  if (name.dirent.type == DT_DIR) removals[0].began = TRY(collect(name, removals));
+  for (Removal& removal : removals) {
+    if (removal.name.dirent.type != DT_DIR) continue;
+    // The directory's state ended a stamp or two before the first name did, and it had stood for a second.
+    const uint64_t before = removal.began - std::min(removal.began, kMoment);
+    if (const auto state = PastView(set_).state_of(removal.name.dirent.child, before); state.ok())
+      removal.times = {state->inode.atime, state->inode.mtime};
+  }
+
+  Restored out;
+  for (size_t first = 0; first < removals.size(); first += kRestoreUnit) {
+    const size_t count = std::min(kRestoreUnit, removals.size() - first);
+    // What is done under one lock is in one frame or commit.
+    auto lock = set_.lock();
+    TRY(set_.wait_for_room(lock, {.values = 0, .records = static_cast<uint32_t>(8 * count)}));
+    TRY(put_back_some(std::span(removals).subspan(first, count), out));
+    if (first + count == removals.size()) set_times(removals);
+  }
   return out;
 }
 
-/// A retired inode and all states of its entry before it, for good.
-Result<> Trash::purge(Ino ino) {
-  while (raw(ino) != 0) {
+Result<bool> Trash::purge(Ino ino) {
+  // From the oldest on, so that a crash leaves none behind that nobody knows of.
+  std::vector<Ino> chain;
+  for (Ino at = ino; raw(at) != 0 && chain.size() < kChainMax;) {
+    auto lock = set_.lock();
+    auto inode = set_.find(at);
+    if (inode.is(Code::not_found)) break;
+    const Inode& record = TRY(std::move(inode))->record;
+    if (!record.is_retired()) break;
+    chain.push_back(at);
+    at = record.past.previous;
+  }
+  while (!chain.empty()) {
+    const Ino last = chain.back();
+    chain.pop_back();
     auto lock = set_.lock();
     set_.wait_to_free(lock);
-    auto inode = set_.find(ino);
-    if (inode.is(Code::not_found)) return {};
-    CachedInode* found = TRY(std::move(inode));
-    if (!found->record.is_retired()) return {};
-    const Ino previous = found->record.past.previous;
-    set_.remove(*found);
-    ino = previous;
+    auto inode = set_.find(last);
+    // Restored meanwhile, or gone.
+    if (!inode.ok() || !(*inode)->record.is_retired() || set_.is_in_use(last)) return false;
+    if (!chain.empty()) {
+      auto next = set_.find(chain.back());
+      if (!next.ok() || (*next)->record.past.previous != last) return false;
+      set_.skip_previous(**next, **inode);
+    }
+    set_.remove(**inode);
   }
-  return {};
+  return true;
 }
 
 Result<Pruned> Trash::empty(uint64_t before_hlc) {
   Pruned out;
   for (const PastName& name : TRY(all_past_names())) {
     if (name.why != NameEnd::removed || name.ended_hlc >= before_hlc) continue;
-    bool is_trash = false, is_gone = false;
+    bool is_there = false, is_gone = false;
     {
       auto lock = set_.lock();
       const auto inode = set_.find(name.dirent.child);
       is_gone = inode.is(Code::not_found);
-      is_trash = inode.ok() && (*inode)->record.is_retired() && ((*inode)->record.flags & kInodeSucceeded) == 0;
+      is_there = inode.ok() && is_trash((*inode)->record);
     }
-    if (!is_trash && !is_gone) continue;
-    if (is_trash) {
-      TRY(purge(name.dirent.child));
+    if (!is_there && !is_gone) continue;
+    if (is_there) {
+      if (!TRY(purge(name.dirent.child))) continue;
       ++out.entries;
     }
     auto lock = set_.lock();
@@ -168,49 +215,54 @@ Result<Pruned> Trash::empty(uint64_t before_hlc) {
   return out;
 }
 
+std::vector<size_t> superfluous(const std::vector<PastState>& states, const Retention& retention, int64_t now_s) {
+  std::vector<int64_t> times;
+  for (size_t i = 1; i < states.size(); ++i) times.push_back(seconds_of(states[i].ended_hlc));
+  const std::vector<bool> keep = kept_by(retention, times, now_s);
+  // What a damaged version shares is not known; it stays, and with it the inode.
+  const auto is_kept = [&](size_t i) { return keep[i - 1] || states[i].is_damaged; };
+  std::set<Ino> with_kept_versions;
+  for (size_t i = 1; i < states.size(); ++i)
+    if (states[i].is_version && is_kept(i)) with_kept_versions.insert(states[i].inode.ino);
+  std::vector<size_t> out;
+  for (size_t i = 1; i < states.size(); ++i) {
+    if (is_kept(i)) continue;
+    // A whole inode: one that is present under another name is not ours to drop.
+    const bool stays = !states[i].is_version &&
+                       (!states[i].inode.is_retired() || with_kept_versions.contains(states[i].inode.ino));
+    if (!stays) out.push_back(i);
+  }
+  return out;
+}
+
 Result<Pruned> Trash::prune_entry(Ino ino, const Retention& retention, int64_t now_s, bool dry_run) {
   Pruned out;
   const std::vector<PastState> states = TRY(PastView(set_).log(ino));
-  std::vector<size_t> ended;  // indexes of those that are not the entry's last state
-  std::vector<int64_t> times;
-  for (size_t i = 1; i < states.size(); ++i) {
-    ended.push_back(i);
-    times.push_back(seconds_of(states[i].ended_hlc));
-  }
-  const std::vector<bool> keep = kept_by(retention, times, now_s);
-  for (size_t k = 0; k < ended.size(); ++k) {
-    if (keep[k]) continue;
-    const PastState& state = states[ended[k]];
-    const Ino owner = state.inode.ino;
-    if (state.is_version) {
+  std::set<Ino> gone;
+  for (size_t i : superfluous(states, retention, now_s)) {
+    const Ino owner = states[i].inode.ino;
+    if (dry_run) {
       ++out.states;
-      if (dry_run) continue;
-      auto lock = set_.lock();
-      set_.wait_to_free(lock);
-      set_.drop_version(owner, state.ended_hlc);
       continue;
     }
-    // A whole inode: one that is present under another name is not ours to drop, nor one that has states to keep.
-    bool has_kept = false;
-    for (size_t other = 0; other < ended.size(); ++other)
-      has_kept |= keep[other] && states[ended[other]].is_version && states[ended[other]].inode.ino == owner;
-    if (has_kept) continue;
     auto lock = set_.lock();
     set_.wait_to_free(lock);
+    if (states[i].is_version) {
+      set_.drop_version(owner, states[i].ended_hlc);
+      ++out.states;
+      continue;
+    }
+    Ino successor = ino;
+    for (size_t newer = i; newer-- > 0 && successor == ino;)
+      if (states[newer].inode.ino != owner && !gone.contains(states[newer].inode.ino)) successor = states[newer].inode.ino;
     auto inode = set_.find(owner);
-    if (!inode.ok() || !(*inode)->record.is_retired()) continue;
-    ++out.states;
-    if (dry_run) continue;
-    const Ino successor = [&] {
-      for (size_t i = ended[k]; i-- > 0;)
-        if (states[i].inode.ino != owner) return states[i].inode.ino;
-      return ino;
-    }();
     auto next = set_.find(successor);
-    inode = set_.find(owner);
-    if (!next.ok() || !inode.ok() || (*next)->record.past.previous != owner) continue;
+    if (!inode.ok() || !next.ok() || !(*inode)->record.is_retired() || (*next)->record.past.previous != owner) continue;
+    if (set_.is_in_use(owner)) continue;
     set_.skip_previous(**next, **inode);
     set_.remove(**inode);
+    gone.insert(owner);
+    ++out.states;
   }
   return out;
 }

@@ -4,6 +4,8 @@
 // Threads: all functions, concurrently with all others of the vault.
 #pragma once
 
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,6 +33,14 @@ struct Pruned {
   uint64_t entries = 0;  // from the trash
 };
 
+/// Something that a policy does not keep.
+struct DueState {
+  std::string path;         // of the entry, from the root; what is in the trash under its last name
+  uint64_t ended_hlc = 0;   // when it was replaced, or removed
+  uint64_t bytes = 0;       // of its content; it may share blocks with states that stay
+  bool is_trash = false;    // it goes because its entry has been in the trash for long enough
+};
+
 class Trash {
  public:
   explicit Trash(WorkingSet& set) : set_(set) {}
@@ -38,21 +48,32 @@ class Trash {
   /// Everything in the trash, oldest first.
   Result<std::vector<TrashItem>> list();
   /// Gives `name` back, in the directory `to` and as `to_name`; of a directory also everything that was removed with it.
-  /// Same inodes, so same history. Errors: exists, not_found, no_space.
+  /// Same inodes, so same history. Up to some hundred entries are one step that happens as a whole or not at all, and so
+  /// is each following one; what a crash or an error left out comes back when the same is asked for again.
+  /// Errors: exists, not_found, no_space.
   Result<Restored> restore(const PastName& name, Ino to, std::string_view to_name);
-  /// Removes for good what was put into the trash before `before_hlc`.
+  /// Removes for good what was put into the trash before `before_hlc`, but for what somebody still has open.
   Result<Pruned> empty(uint64_t before_hlc);
   /// Drops the states of all entries that `retention` does not keep. `dry_run`: only counts them.
   Result<Pruned> prune(const Retention& retention, int64_t now_s, bool dry_run);
+  /// What prune() with `policy`, and empty() of what has been in the trash for too long, would take away. `take` returns
+  /// false to end it. Errors: io, corrupt.
+  Result<> for_each_due(const RetentionPolicy& policy, int64_t now_s, const std::function<bool(const DueState&)>& take);
+
+  /// The same of one entry, which `ino` is the last inode of.
+  Result<Pruned> prune_entry(Ino ino, const Retention& retention, int64_t now_s, bool dry_run);
+  /// A retired inode and all states of its entry before it, for good. Where a crash comes between, the oldest are gone.
+  /// False: it stays, because it is in use, or back.
+  Result<bool> purge(Ino ino);
 
  private:
   struct Removal;
   Result<std::vector<PastName>> all_past_names();
   Result<uint64_t> collect(const PastName& directory, std::vector<Removal>& out);
-  Result<> put_back(const PastName& name, Ino to, std::string_view to_name);
-  Result<> set_times(Ino directory, uint64_t hlc);
-  Result<> purge(Ino ino);
-  Result<Pruned> prune_entry(Ino ino, const Retention& retention, int64_t now_s, bool dry_run);
+  Result<> put_back(const Removal& removal);
+  Result<> put_back_some(std::span<const Removal> removals, Restored& out);
+  void set_times(const std::vector<Removal>& removals);
+  Result<std::string> path_of(Ino directory);
   WorkingSet& set_;
 };
 

@@ -57,7 +57,8 @@ Unlinked drop_link(WorkingSet& set, CachedInode& inode, Time now, bool stays) {
 Unlinked drop_name(WorkingSet& set, const Dirent& dirent, CachedInode& inode, Time now) {
   const bool stays = set.is_worth_keeping(inode, dirent.name);
   const bool is_last = inode.record.is_directory() || inode.record.nlink == 1;
-  set.keep_name(dirent, NameEnd::removed, is_last && stays);
+  const bool is_trashed = is_last && stays && (inode.record.flags & kInodeSucceeded) == 0;
+  set.keep_name(dirent, NameEnd::removed, is_trashed);
   set.vacate(dirent.directory, dirent.name, dirent.child);
   return drop_link(set, inode, now, stays);
 }
@@ -153,10 +154,10 @@ CachedInode& create(WorkingSet& set, const Inode& record, Xattrs xattrs) {
   return inode;
 }
 
-/// Before a name of `directory` goes for good: the directory has its times from before.
-void before_removal(WorkingSet& set, std::unique_lock<std::mutex>& lock, Ino directory, std::string_view name) {
-  if (set.keeps_history() && !is_dropping(name))
-    set.before_change(lock, directory, /*removal=*/true);
+/// Times alone are no state of their own, and neither is what is there already.
+bool changes_owner_or_mode(const Inode& record, const AttrChange& change) {
+  return (change.mode.has_value() && (*change.mode & 07777u) != (record.mode & 07777u)) ||
+         (change.uid.has_value() && *change.uid != record.uid) || (change.gid.has_value() && *change.gid != record.gid);
 }
 
 }  // namespace
@@ -200,12 +201,11 @@ Result<Attr> Tree::setattr(Ino ino, const AttrChange& change) {
     if (*change.size > TRY(set_.find(ino))->record.content.size)
       TRY(set_.wait_for_room(lock, Growth::of_content(kBlockSize)));
     else
-      set_.wait_to_free(lock);
+      set_.wait_to_retire(lock);
     inode = TRY(set_size(set_, lock, ino, *change.size));
   } else {
-    set_.wait_to_free(lock);
-    if (change.mode.has_value() || change.uid.has_value() || change.gid.has_value())
-      set_.before_change(lock, ino);
+    set_.wait_to_retire(lock);
+    if (changes_owner_or_mode(TRY(set_.find(ino))->record, change)) set_.before_change(lock, ino);
     inode = TRY(set_.find(ino));
   }
   Inode& record = inode->record;
@@ -296,7 +296,7 @@ Result<Attr> Tree::link(Ino ino, Ino directory, std::string_view name) {
 Result<Unlinked> Tree::unlink(Ino directory, std::string_view name) {
   TRY(check_name(name));
   auto lock = set_.lock();
-  set_.wait_to_free(lock);
+  set_.wait_to_retire(lock);
   CachedInode* parent = TRY(find_directory(set_, directory));
   auto dirent = TRY(set_.find_name(directory, name));
   if (!dirent.has_value()) return no_such_name();
@@ -306,7 +306,7 @@ Result<Unlinked> Tree::unlink(Ino directory, std::string_view name) {
   const bool damaged = inode.is(Code::corrupt) || inode.is(Code::not_found);
   if (!inode.ok() && !damaged) return std::move(inode).error();
 
-  before_removal(set_, lock, directory, name);
+  if (!is_dropping(name)) set_.before_change(lock, directory, /*removal=*/true);  // it has its times from before
   const Time now = set_.now();
   set_.remove_name(*dirent);
   --parent->record.children;
@@ -318,14 +318,14 @@ Result<Unlinked> Tree::unlink(Ino directory, std::string_view name) {
 Result<Unlinked> Tree::rmdir(Ino directory, std::string_view name) {
   TRY(check_name(name));
   auto lock = set_.lock();
-  set_.wait_to_free(lock);
+  set_.wait_to_retire(lock);
   CachedInode* parent = TRY(find_directory(set_, directory));
   auto dirent = TRY(set_.find_name(directory, name));
   if (!dirent.has_value()) return no_such_name();
   CachedInode* inode = TRY(find_directory(set_, dirent->child));
   if (inode->record.children != 0) return Error(Code::not_empty, "the directory is not empty");
 
-  before_removal(set_, lock, directory, name);
+  if (!is_dropping(name)) set_.before_change(lock, directory, /*removal=*/true);  // it has its times from before
   const Time now = set_.now();
   set_.remove_name(*dirent);
   --parent->record.children;
@@ -576,7 +576,7 @@ Result<bool> Tree::has_acls() {
 
 Result<> Tree::remove_xattr(Ino ino, const std::string& name) {
   auto lock = set_.lock();
-  set_.wait_to_free(lock);
+  set_.wait_to_retire(lock);
   CachedInode* inode = TRY(set_.find(ino));
   if ((inode->record.flags & kInodeHasXattrs) == 0) return no_such_attribute();
   Xattrs* xattrs = TRY(set_.xattrs(*inode));

@@ -6,12 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "store/committer.h"
 #include "store/compact.h"
 #include "store/content.h"
 #include "store/header_file.h"
+#include "store/janitor.h"
 #include "store/past.h"
 #include "store/scrub.h"
 #include "store/trash.h"
@@ -109,6 +111,7 @@ struct Vault::Impl {
   std::unique_ptr<Tree> tree;
   std::unique_ptr<Content> content;
   std::unique_ptr<Committer> committer;
+  std::unique_ptr<Janitor> janitor;
   bool closed = false;
 
   Impl(VaultInfo vault_info, const OpenOptions& open_options, VaultLock vault_lock, const MasterKey& master)
@@ -156,7 +159,14 @@ struct Vault::Impl {
     if (options.read_only) return {};
     // Where it fails, what was replayed is in the journal still, and can be read: the committer told why.
     if (committer->commit().ok()) reap_orphans();
+    janitor = std::make_unique<Janitor>(*set, *committer);
+    set->set_reclaim([this] {
+      const bool is_more_free = janitor->give_back();
+      if (is_more_free) warn("the disk is full: the oldest of the trash and of former versions was given up");
+      return is_more_free;
+    });
     if (options.committer_thread) committer->start();
+    if (options.committer_thread && options.history) janitor->start();
     return {};
   }
 
@@ -213,6 +223,7 @@ struct Vault::Impl {
 
   Result<> close() {
     if (closed) return {};
+    if (janitor != nullptr) janitor->stop();
     if (!options.read_only) {
       auto committed = committer->commit();
       if (committed.ok()) {
@@ -324,6 +335,17 @@ Tree& Vault::tree() { return *impl_->tree; }
 Content& Vault::content() { return *impl_->content; }
 PastView Vault::past() { return PastView(*impl_->set); }
 Trash Vault::trash() { return Trash(*impl_->set); }
+RetentionPolicy Vault::retention() const { return impl_->committer->state().retention; }
+Result<> Vault::set_retention(const RetentionPolicy& policy) {
+  if (impl_->options.read_only)
+    return Error(Code::read_only, "the vault is open for reading only").hint("mount it without --ro");
+  return impl_->committer->set_retention(policy);
+}
+std::unique_ptr<Janitor> Vault::make_janitor() { return std::make_unique<Janitor>(*impl_->set, *impl_->committer); }
+void Vault::set_in_use(std::function<bool(Ino)> in_use) {
+  std::lock_guard lock(impl_->set->mutex());
+  impl_->set->set_in_use(std::move(in_use));
+}
 uint64_t Vault::hlc_now() {
   std::lock_guard lock(impl_->set->mutex());
   return impl_->set->hlc_now();
@@ -339,8 +361,9 @@ Result<> Vault::close() { return impl_->close(); }
 
 uint64_t Vault::room_bytes() const {
   const uint64_t free = impl_->env->free_bytes();
+  const uint64_t past = std::min(stats().retired_content_bytes, impl_->env->used_bytes());
   std::lock_guard lock(impl_->set->mutex());
-  return impl_->set->room_of(free);
+  return impl_->set->room_of(free) + past;
 }
 
 const DamageLog& Vault::damage() const { return impl_->set->damage(); }

@@ -17,6 +17,7 @@
 #include "store/cipher.h"
 #include "store/damage_log.h"
 #include "store/key_slot.h"
+#include "store/retention.h"
 #include "store/types.h"
 #include "store/vault_lock.h"
 
@@ -27,6 +28,7 @@ class Content;
 class Scrubber;
 class PastView;
 class Trash;
+class Janitor;
 
 struct CreateOptions {
   std::optional<Suite> suite;  // none: AES-256-GCM where the CPU has it, else XChaCha20-Poly1305
@@ -141,6 +143,16 @@ class Vault {
   /// How the vault was, and what of that goes or comes back. Of a read-only vault only what it was.
   PastView past();
   Trash trash();
+  /// What of the past this vault keeps, and for how long.
+  RetentionPolicy retention() const;
+  /// Changes that; durable when it returns. Errors: read_only, no_space, io, corrupt.
+  Result<> set_retention(const RetentionPolicy& policy);
+  /// For taking away what is due, step by step; it must be gone before close(). With a committer thread and history one
+  /// does so by itself.
+  std::unique_ptr<Janitor> make_janitor();
+  /// Who knows which inodes without a name are still in use: nothing is taken away from those. Null: none is. After the
+  /// call the one before is not asked any more.
+  void set_in_use(std::function<bool(Ino)> in_use);
   /// The HLC that is the present; of times before it see store/past.
   uint64_t hlc_now();
   const VaultInfo& info() const;
@@ -163,7 +175,7 @@ class Vault {
   /// from what the step before said. Commits wait for a step, some 50 ms. Errors: those of compact_step and sync,
   /// read_only. Threads: any that has no transaction.
   Result<CompactStep> compact(uint64_t from);
-  /// Bytes that can still be written before the disk is full. Threads: any.
+  /// Bytes that can still be written before the disk is full, counting what would be given up of the past. Threads: any.
   uint64_t room_bytes() const;
 
  private:

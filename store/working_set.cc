@@ -523,6 +523,7 @@ void WorkingSet::finish(Frozen frozen, const std::vector<CommittedMap>& maps) {
     past_names_.erase(it);
     account_dirents(-1);
   }
+  for (const auto& [ino, ends] : frozen.dropped_versions) account_dropped_versions(-as_signed(ends.size()));
   evict();
   // The journal need not have what the database has.
   unjournaled_bytes_ -= std::min(unjournaled_bytes_, std::exchange(frozen_unjournaled_bytes_, 0));
@@ -555,7 +556,10 @@ void WorkingSet::thaw(Frozen frozen) {
     if (auto cut = std::exchange(inode.frozen_cut, std::nullopt)) inode.cut = cut;
     dirty_inodes_.push_back(file.inode.ino);
   }
-  for (auto& [ino, ends] : frozen.dropped_versions) dropped_versions_[ino].merge(ends);
+  for (auto& [ino, ends] : frozen.dropped_versions) {
+    dropped_versions_[ino].merge(ends);
+    account_dropped_versions(-as_signed(ends.size()));  // those that were dropped meanwhile once more
+  }
   for (const Frozen::Removed& removed : frozen.removed) dirty_inodes_.push_back(removed.inode.ino);
 }
 

@@ -127,6 +127,8 @@ struct PendingPastName {
 
 /// Everything of one commit, detached from further changes (docs: ARCHITECTURE.md, the way of a write).
 struct Frozen {
+  /// Dropped versions by inode, each by when it ended.
+  using DroppedVersions = std::map<Ino, std::set<uint64_t>>;
   struct Block {
     uint64_t index = 0;
     std::shared_ptr<Cells> data;  // null: a hole; not whole: a patch
@@ -148,7 +150,7 @@ struct Frozen {
   std::vector<Removed> removed;
   std::vector<std::pair<Dirent, bool>> dirents;   // ascending by key; true: removed
   std::vector<std::pair<PastName, bool>> past_names;  // ascending by key; true: removed
-  std::map<Ino, std::set<uint64_t>> dropped_versions;
+  DroppedVersions dropped_versions;
   uint64_t next_ino = 0;
   int64_t content_bytes_delta = 0;
   int64_t retired_inodes_delta = 0;
@@ -233,7 +235,8 @@ class WorkingSet {
   /// the lock is kept.
   void before_change(std::unique_lock<std::mutex>& lock, Ino ino, bool removal = false);
   /// The name is about to go: keeps it as a past one, if it has stood for a while and is no dropping.
-  void keep_name(const Dirent& dirent, NameEnd why, bool even_if_fresh = false);
+  /// `for_trash`: it is kept in any case, because it is how what stays is found again.
+  void keep_name(const Dirent& dirent, NameEnd why, bool for_trash = false);
   /// Whether the inode is worth keeping when its last name, `name`, is removed.
   bool is_worth_keeping(const CachedInode& inode, std::string_view name) const;
   /// The inode, which has no name any more, leaves the present, and stays.
@@ -259,11 +262,14 @@ class WorkingSet {
   void append_past_names(std::vector<PastName>& out) const;
   /// The inode is back in the present, with one name more, in `directory`.
   void unretire(CachedInode& inode, Ino directory);
-  /// `previous` is about to be removed: `successor` comes after the one before it.
+  /// `previous` is about to be removed: `successor` comes after the one before it, from when that ended.
   void skip_previous(CachedInode& successor, const CachedInode& previous);
-  /// Makes the next commit drop a version. It need not exist.
+  /// Makes the next commit drop a version. It need not exist. Not journaled: a crash may bring it back.
   void drop_version(Ino ino, uint64_t ended_hlc);
   uint64_t hlc_now() const;
+  /// Who knows which inodes without a name are still in use: those are not removed. Asked under the mutex; may be null.
+  void set_in_use(std::function<bool(Ino)> in_use) { in_use_ = std::move(in_use); }
+  bool is_in_use(Ino ino) const { return in_use_ && in_use_(ino); }
 
   // --- content ------------------------------------------------------------------------------------
   /// The pending block at `index`, made writable: not shared with a commit under way. Makes a whole empty
@@ -318,6 +324,8 @@ class WorkingSet {
   /// wait_for_room before a change that gives something back: never refuses, but lets a full disk take it in small commits,
   /// for which there is a reserve.
   void wait_to_free(std::unique_lock<std::mutex>& lock);
+  /// The same before a change of which the past is kept: a full disk then gives up something older.
+  void wait_to_retire(std::unique_lock<std::mutex>& lock);
   /// Waits for the end of the commit under way, if there is one. Whoever finds a block of the committed map
   /// gone calls it before looking again: the database has that commit before this set knows of it.
   void wait_for_commit(std::unique_lock<std::mutex>& lock);
@@ -332,6 +340,9 @@ class WorkingSet {
   void commit_ended(const Result<>& result);
   /// Asks what commits can still write; null: as much as they like.
   void set_space_probe(std::function<FreeSpace()> probe) { space_probe_ = std::move(probe); }
+  /// Asks for something of the past to be given up when the disk is full: true if it is worth looking again, false if
+  /// there is nothing left. Called without the mutex; may commit and take its time. Null: nothing is given up.
+  void set_reclaim(std::function<bool()> reclaim) { reclaim_ = std::move(reclaim); }
   /// Whether a committer thread exists: without one, wait_for_room never waits.
   void set_committer_running(bool running) { committer_running_ = running; }
 
@@ -357,11 +368,13 @@ class WorkingSet {
   void account_block(size_t size_before, size_t size_after);
   void account_xattrs(CachedInode& inode, size_t size);
   void account_version(CachedInode& inode, size_t size);
+  void account_dropped_versions(int64_t count);
   void account_new_block(CachedInode& inode, std::map<uint64_t, PendingBlock>::iterator it);
   void account_dropped_nodes(CachedInode& inode);
   void ask_retry();
   void commit_now(std::unique_lock<std::mutex>& lock);
   bool has_room(const Growth& growth);
+  bool give_back(std::unique_lock<std::mutex>& lock);
   void forget(CachedInode& inode);
   void evict();
   void make_clean(CachedInode& inode);
@@ -411,6 +424,8 @@ class WorkingSet {
   SpaceNeed need_;         // of everything pending
   SpaceNeed frozen_need_;  // of the commit under way; counted twice until it has ended
   std::function<FreeSpace()> space_probe_;
+  std::function<bool()> reclaim_;
+  std::function<bool(Ino)> in_use_;
   Growth allowance_;  // what may still be added before the disk is asked again
 
   std::unordered_map<uint64_t, std::unique_ptr<CachedInode>> inodes_;
@@ -418,7 +433,7 @@ class WorkingSet {
   std::map<DirentKey, PendingDirent> dirents_;
   std::map<DirentKey, PendingPastName> past_names_;  // by directory and end
   std::vector<DirentKey> unjournaled_past_names_;
-  std::map<Ino, std::set<uint64_t>> dropped_versions_;
+  Frozen::DroppedVersions dropped_versions_;
   struct Vacated {
     Ino ino{};
     int64_t when_ms = 0;

@@ -8,6 +8,8 @@
 #include <map>
 #include <random>
 
+#include "store/past.h"
+#include "store/trash.h"
 #include "tests/support/audit.h"
 #include "tests/support/long_run.h"
 #include "tests/support/sanitizer.h"
@@ -148,6 +150,120 @@ TEST_P(FullDisk, WhatWasAcknowledgedCanBeCommitted) {
   }
   temp_.close();
   EXPECT_EQ(test::audit_store(temp_.directory(), TempVault::password()), Complaints());
+}
+
+/// A vault that keeps history on a small disk.
+class FullOfThePast : public testing::Test {
+ protected:
+  std::string bytes(size_t size) {
+    std::string out(size, '\0');
+    for (char& c : out) c = static_cast<char>(random_());
+    return out;
+  }
+  Result<> put(const std::string& name, const std::string& content) {
+    const Ino ino = TRY(temp_.tree().make(kRootIno, name, {.mode = S_IFREG | 0600})).ino;
+    return temp_.content().write(ino, 0, as_bytes(content));
+  }
+  void remove(const std::string& name) {
+    auto gone = temp_.tree().unlink(kRootIno, name);
+    ASSERT_TRUE(gone.ok()) << gone.error().message();
+    if (gone->orphan) { ASSERT_TRUE(temp_.tree().reap(gone->ino).ok()); }
+  }
+  void pass(int64_t seconds) {
+    ASSERT_TRUE(temp_.vault().sync().ok());
+    temp_.clock().advance_seconds(seconds);
+  }
+  void audit() {
+    ASSERT_TRUE(temp_.vault().close().ok());
+    temp_.close();
+    EXPECT_EQ(test::audit_store(temp_.directory(), TempVault::password()), Complaints());
+    temp_.reopen();
+  }
+
+  std::mt19937_64 random_{1};
+  TempVault temp_{{.map_size_bytes = kDisk, .pending_max_bytes = uint64_t{4} << 20, .history = true}};
+};
+
+TEST_F(FullOfThePast, FormerVersionsGiveWayToThePresent) {
+  std::string before, now = bytes(700'000);
+  ASSERT_TRUE(put("document", now).ok());
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_NO_FATAL_FAILURE(pass(100));
+    before = now;
+    now = bytes(700'000);
+    if (i % 2 == 0) {
+      const Ino ino = temp_.tree().lookup(kRootIno, "document")->ino;
+      auto written = temp_.content().write(ino, 0, as_bytes(now));
+      ASSERT_TRUE(written.ok()) << "save " << i << ": " << written.error().message();
+      continue;
+    }
+    auto written = put("document.new", now);
+    ASSERT_TRUE(written.ok()) << "save " << i << ": " << written.error().message();
+    auto renamed = temp_.tree().rename(kRootIno, "document.new", kRootIno, "document", RenameMode::replace);
+    ASSERT_TRUE(renamed.ok()) << renamed.error().message();
+  }
+  ASSERT_NO_FATAL_FAILURE(pass(100));
+  const auto log = temp_.vault().past().log(temp_.tree().lookup(kRootIno, "document")->ino);
+
+  ASSERT_TRUE(log.ok());
+  ASSERT_GE(log->size(), 2u) << "the newest ones stay";
+  EXPECT_LT(log->size(), 20u);
+  Bytes found((*log)[1].inode.content.size);
+  ASSERT_TRUE(temp_.vault().past().read((*log)[1], 0, found).ok());
+  EXPECT_TRUE(as_text(found) == before);
+  audit();
+}
+
+TEST_F(FullOfThePast, WhatWasDeletedGivesWayToThePresent) {
+  for (int i = 0; i < 40; ++i) {
+    const std::string name = "file " + std::to_string(i);
+    auto written = put(name, bytes(1'000'000));
+    ASSERT_TRUE(written.ok()) << "file " << i << ": " << written.error().message();
+    ASSERT_NO_FATAL_FAILURE(pass(60));
+    const uint64_t room = temp_.vault().room_bytes();
+    ASSERT_NO_FATAL_FAILURE(remove(name));
+    EXPECT_GE(temp_.vault().room_bytes() + 300'000, room + 1'000'000) << "what is in the trash counts as free";
+    ASSERT_NO_FATAL_FAILURE(pass(60));
+  }
+  const auto items = temp_.vault().trash().list();
+  ASSERT_TRUE(items.ok());
+  ASSERT_FALSE(items->empty());
+  EXPECT_LT(items->size(), 12u);
+  EXPECT_EQ(items->back().name.dirent.name, "file 39") << "the newest stays";
+  ASSERT_TRUE(temp_.vault().trash().restore(items->back().name, kRootIno, "restored").ok());
+  EXPECT_EQ(temp_.tree().lookup(kRootIno, "restored")->size, 1'000'000u);
+
+  // Nothing of the past is left when a write is refused.
+  for (int i = 0;; ++i) {
+    ASSERT_LT(i, 100);
+    auto written = put("more " + std::to_string(i), bytes(200'000));
+    if (written.ok()) continue;
+    ASSERT_TRUE(written.is(Code::no_space)) << written.error().message();
+    break;
+  }
+  EXPECT_EQ(temp_.vault().stats().retired_entries, 0u);
+  audit();
+}
+
+TEST_F(FullOfThePast, EverythingCanBeDeletedOnAFullDisk) {
+  std::vector<std::string> names;
+  for (int refusals = 0; refusals < 3;) {
+    const std::string name = "f" + std::to_string(names.size() + static_cast<size_t>(refusals) * 100'000);
+    auto written = put(name, bytes(3'000));
+    ASSERT_TRUE(written.ok() || written.is(Code::no_space)) << written.error().message();
+    if (written.ok()) names.push_back(name);
+    if (!written.ok()) ++refusals;
+    ASSERT_LT(names.size(), 10'000u);
+  }
+  ASSERT_GT(names.size(), 500u);
+  ASSERT_NO_FATAL_FAILURE(pass(60));
+  for (const std::string& name : names) ASSERT_NO_FATAL_FAILURE(remove(name));
+  auto synced = temp_.vault().sync();
+  ASSERT_TRUE(synced.ok()) << synced.error().message();
+  auto written = put("large", bytes(5'000'000));
+  ASSERT_TRUE(written.ok()) << written.error().message();
+  ASSERT_NO_FATAL_FAILURE(pass(60));
+  audit();
 }
 
 unsigned seeds() {

@@ -126,6 +126,22 @@ TEST_F(HistoryTest, AStateOfAMomentIsNotKept) {
   EXPECT_EQ(texts(ino), (Texts{"three", "one"}));
 }
 
+TEST_F(HistoryTest, AChangeToWhatIsThereAlreadyEndsNoState) {
+  const Ino ino = make("a.md", "one");
+  change_mode(ino, 0640);
+  stand();
+  change_mode(ino, 0640);
+  AttrChange same;
+  same.size = 3;
+  ASSERT_TRUE(temp_.tree().setattr(ino, same).ok());
+  stand();
+  EXPECT_EQ(texts(ino).size(), 1u);
+  change_mode(ino, 0600);
+  stand();
+  EXPECT_EQ(texts(ino).size(), 2u);
+  audit();
+}
+
 TEST_F(HistoryTest, TwentyQuickSavesByRenameAreTwentyVersions) {
   make("a.md", "0");
   stand();
@@ -326,6 +342,106 @@ TEST_F(HistoryTest, AFolderComesBackFromTheTrashAsItWas) {
   EXPECT_EQ(times(top), top_time);
   EXPECT_EQ(times(below), below_time);
   EXPECT_EQ(ino_of("gone before", below), Ino{0});
+  audit();
+}
+
+TEST_F(HistoryTest, ARestoredFolderIsWholeOrNotThere) {
+  const Ino top = temp_.make_directory(kRootIno, "top");
+  const Ino below = temp_.make_directory(top, "below");
+  make("file", "text", below);
+  stand(100);
+  remove("file", below);
+  ASSERT_TRUE(temp_.tree().rmdir(top, "below").ok());
+  ASSERT_TRUE(temp_.tree().rmdir(kRootIno, "top").ok());
+  stand(100);
+  const PastName name = trash().back().name;
+  ASSERT_EQ(name.dirent.name, "top");
+  // A frame that comes of anything has all of the restored folder.
+  ASSERT_TRUE(temp_.vault().trash().restore(name, kRootIno, "top").ok());
+  ASSERT_TRUE(temp_.vault().fsync(below).ok());
+  temp_.crash();
+  EXPECT_EQ(temp_.read(ino_of("file", below)), "text");
+  EXPECT_TRUE(trash().empty());
+  audit();
+}
+
+TEST_F(HistoryTest, ALargeRestoreThatWasInterruptedGoesOnWhenItIsAskedForAgain) {
+  constexpr int kFiles = 900;
+  const Ino top = temp_.make_directory(kRootIno, "top");
+  for (int i = 0; i < kFiles; ++i) temp_.make_file(top, "f" + std::to_string(i));
+  stand(100);
+  for (int i = 0; i < kFiles; ++i) remove("f" + std::to_string(i), top);
+  ASSERT_TRUE(temp_.tree().rmdir(kRootIno, "top").ok());
+  stand(100);
+  const PastName name = trash().back().name;
+  ASSERT_TRUE(temp_.vault().trash().restore(name, kRootIno, "top").ok());
+  // As if the crash had come before the last of them: these are in the trash still.
+  for (int i = 0; i < 200; ++i) remove("f" + std::to_string(i), top);
+  ASSERT_EQ(trash().size(), 200u);
+  stand(100);
+  const auto again = temp_.vault().trash().restore(name, kRootIno, "top");
+
+  ASSERT_TRUE(again.ok()) << again.error().message();
+  EXPECT_EQ(again->entries, static_cast<uint64_t>(kFiles) + 1);
+  EXPECT_EQ(again->failed, 0u);
+  EXPECT_EQ(temp_.tree().getattr(top)->nlink, 2u);
+  for (int i = 0; i < kFiles; ++i) EXPECT_NE(ino_of("f" + std::to_string(i), top), Ino{0}) << i;
+  EXPECT_TRUE(trash().empty());
+  EXPECT_TRUE(temp_.vault().trash().restore(name, kRootIno, "elsewhere").is(Code::exists));
+  audit();
+}
+
+TEST_F(HistoryTest, WhatIsRemovedTwiceIsInTheTrashOnce) {
+  make("file", "text");
+  stand();
+  remove("file");
+  stand();
+  ASSERT_TRUE(temp_.vault().trash().restore(trash().at(0).name, kRootIno, "file").ok());
+  stand();
+  remove("file");
+  stand();
+  EXPECT_EQ(trash().size(), 1u);
+  ASSERT_TRUE(temp_.vault().trash().empty(UINT64_MAX).ok());
+  stand();
+  EXPECT_TRUE(trash().empty());
+  audit();
+}
+
+TEST_F(HistoryTest, AnEntryWithAPastIsKeptUnderAnyName) {
+  const Ino file = make("letter", "one");
+  stand(100);
+  overwrite(file, "two");
+  stand(100);
+  ASSERT_TRUE(temp_.tree().rename(kRootIno, "letter", kRootIno, "letter~", RenameMode::replace).ok());
+  stand(100);
+  remove("letter~");  // an editor's backup, by its name
+  stand();
+
+  ASSERT_EQ(trash().size(), 1u);
+  ASSERT_TRUE(temp_.vault().trash().restore(trash()[0].name, kRootIno, "letter").ok());
+  EXPECT_EQ(texts(file), (Texts{"two", "one"}));
+  audit();
+}
+
+TEST_F(HistoryTest, PruningTheMiddleOfAChainGivesItsTimeToWhatFollowed) {
+  make("a", "1");
+  stand(4000);
+  const Ino second = save_by_rename("a", "2");
+  stand(3600);
+  const uint64_t then = temp_.vault().hlc_now();
+  stand(10);
+  save_by_rename("a", "3");
+  stand(10);
+  save_by_rename("a", "4");
+  stand(4000);
+  // The second goes: the third one ended in the same hour. The first one's time does not get longer by that.
+  const int64_t now_s = static_cast<int64_t>(temp_.vault().hlc_now() >> 16) / 1000;
+  ASSERT_TRUE(temp_.vault().trash().prune({.all_s = 0}, now_s, false).ok());
+  stand();
+
+  ASSERT_TRUE(temp_.tree().getattr(second).is(Code::not_found));
+  EXPECT_EQ(texts(ino_of("a")), (Texts{"4", "3", "1"}));
+  EXPECT_EQ(text_at("a", then), "3");
   audit();
 }
 

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// What of an entry a policy does not keep. Pure functions; store/trash.cc has them.
+#pragma once
+
+#include <vector>
+
+#include "store/past.h"
+#include "store/retention.h"
+
+namespace tain::store {
+
+/// It was removed, and can come back; it is not a former state of another inode.
+bool is_trash(const Inode& record);
+/// Indexes into an entry's states, as PastView::log() yields them, of those that `retention` does not keep, newest first.
+/// Never the entry's last state.
+std::vector<size_t> superfluous(const std::vector<PastState>& states, const Retention& retention, int64_t now_s);
+
+}  // namespace tain::store
