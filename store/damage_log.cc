@@ -33,6 +33,11 @@ void DamageLog::add_record(Ino ino, Damage damage) {
   if (Entry* at = entry(ino)) at->record = damage;
 }
 
+void DamageLog::add_past(Ino ino, Damage damage) {
+  std::lock_guard lock(mutex_);
+  if (Entry* at = entry(ino)) at->past = damage;
+}
+
 void DamageLog::add_names(Ino directory, Damage damage) {
   std::lock_guard lock(mutex_);
   if (Entry* at = entry(directory)) at->names = damage;
@@ -100,6 +105,15 @@ void DamageLog::record_intact(Ino ino) {
   forget_if_empty(it);
 }
 
+void DamageLog::past_intact(Ino ino) {
+  if (empty()) return;
+  std::lock_guard lock(mutex_);
+  auto it = entries_.find(raw(ino));
+  if (it == entries_.end()) return;
+  it->second.past.reset();
+  forget_if_empty(it);
+}
+
 void DamageLog::names_intact(Ino directory) {
   if (empty()) return;
   std::lock_guard lock(mutex_);
@@ -127,6 +141,7 @@ std::string DamageLog::text(const Entry& entry) {
     std::string places;
     if (entry.record == damage) places += " record";
     if (entry.names == damage) places += " names";
+    if (entry.past == damage) places += " past";
     for (const auto& [begin, range] : entry.ranges)
       if (range.damage == damage) places += " " + std::to_string(begin) + "-" + std::to_string(range.end - 1);
     if (!places.empty()) out += (out.empty() ? "" : " ") + std::string(name_of(damage)) + places;

@@ -31,6 +31,8 @@ class DamageLog {
   void add_content(Ino ino, Damage damage, uint64_t begin, uint64_t end);
   /// The attributes of an entry.
   void add_record(Ino ino, Damage damage);
+  /// A former state of an entry, or a past name in a directory.
+  void add_past(Ino ino, Damage damage);
   /// A name in a directory.
   void add_names(Ino directory, Damage damage);
   /// Bytes [begin, end) were written anew, or cut off.
@@ -38,12 +40,14 @@ class DamageLog {
   void removed(Ino ino);
   /// The attributes of an entry, and its extended ones, can be read.
   void record_intact(Ino ino);
+  /// The same of all of the past.
+  void past_intact(Ino ino);
   /// All names in a directory can be read.
   void names_intact(Ino directory);
 
   bool full() const { return size_.load(std::memory_order_relaxed) >= kEntriesMax; }
   bool empty() const { return size_.load(std::memory_order_relaxed) == 0; }
-  /// Kinds and places: "rot 65536-131071", "tampering record", "rot names 0-4095". Nothing for what is intact.
+  /// Kinds and places: "rot 65536-131071", "tampering record", "rot names 0-4095", "rot past". Nothing for what is intact.
   std::optional<std::string> describe(Ino ino) const;
   struct Item {
     Ino ino{};
@@ -58,9 +62,9 @@ class DamageLog {
     Damage damage = Damage::none;
   };
   struct Entry {
-    std::optional<Damage> record, names;
+    std::optional<Damage> record, names, past;
     std::map<uint64_t, Range> ranges;  // by first byte; they do not overlap
-    bool empty() const { return !record && !names && ranges.empty(); }
+    bool empty() const { return !record && !names && !past && ranges.empty(); }
   };
   /// Null when there is no room.
   Entry* entry(Ino ino);

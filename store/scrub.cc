@@ -30,6 +30,8 @@ Damage cause(Damage damage) {
   return damage == Damage::tampering ? Damage::tampering : Damage::rot;
 }
 
+bool has_past(const Inode& inode) { return (inode.flags & kInodeHasVersions) != 0; }
+
 /// The first inode that a damaged page cannot have held.
 uint64_t end_of(const KeyRange& lost, Ino from) {
   if (lost.high.empty()) return ~uint64_t{0};
@@ -189,6 +191,8 @@ void Scrubber::scrub_record(Slice& slice, Ino ino, ByteView value, ScrubPlace& p
     place = {.ino = ino, .stage = Stage::names};
   else if (!inode->content.root.empty())
     place = {.ino = ino, .stage = Stage::content};
+  else if (has_past(*inode))
+    place = {.ino = ino, .stage = Stage::versions};
   slice.inode = *std::move(inode);
 }
 
@@ -213,8 +217,117 @@ Result<bool> Scrubber::scrub_rest(Slice& slice, ScrubPlace& place) {
     }
   }
   const Inode& inode = *slice.inode;
-  if (place.stage == Stage::names) return scrub_names(slice, inode, place);
-  return scrub_map(slice, inode, inode.content.root, inode.content.height, 0, place);
+  switch (place.stage) {
+    case Stage::record: break;
+    case Stage::names:
+      if (TRY(scrub_names(slice, inode, place))) place = {.ino = inode.ino, .stage = Stage::versions};
+      return false;
+    case Stage::content:
+      if (!TRY(scrub_map(slice, inode, inode.content.root, inode.content.height, 0, place))) return false;
+      if (!has_past(inode)) return true;
+      place = {.ino = inode.ino, .stage = Stage::versions};
+      return false;
+    case Stage::versions:
+      if (!TRY(scrub_versions(slice, inode, place))) return false;
+      if (!inode.is_directory()) return true;
+      place = {.ino = inode.ino, .stage = Stage::past_names};
+      return false;
+    case Stage::past_names: return scrub_past_names(slice, inode, place);
+  }
+  return true;
+}
+
+/// Former states of one inode: their records, and of their content what the next newer state does not have.
+Result<bool> Scrubber::scrub_versions(Slice& slice, const Inode& inode, ScrubPlace& place) {
+  if (place.at == 0 && !(version_.has_value() && version_->ino == inode.ino)) {
+    set_.damage().past_intact(inode.ino);
+    version_.reset();
+  }
+  const auto through = [&] {
+    version_.reset();
+    return true;
+  };
+  Cursor cursor = TRY(Cursor::open(slice.txn, Table::versions));
+  while (!slice.full()) {
+    slice.advanced = true;
+    const uint64_t key = version_.has_value() && version_->ino == inode.ino ? version_->key : place.at;
+    auto item = cursor.seek(version_key(inode.ino, ~key));
+    if (item.is(Code::corrupt)) {
+      note_past(inode.ino, Damage::rot);
+      return through();
+    }
+    const auto found = TRY(std::move(item));
+    if (!found.has_value() || found->key.size() != 16 || load_be64(found->key.data()) != raw(inode.ino)) return through();
+    const uint64_t found_key = load_be64(found->key.data() + 8);
+    if (version_.has_value() && version_->ino == inode.ino && version_->key == found_key && version_->next < version_->own.size()) {
+      for (; version_->next < version_->own.size() && !slice.full(); ++version_->next)
+        if (const Damage damage = TRY(scrub_stored(slice, version_->own[version_->next])); damage != Damage::none)
+          note_past(inode.ino, damage);
+      if (version_->next < version_->own.size()) return false;
+      place.at = found_key + 1;
+      version_->key = place.at;
+      continue;
+    }
+    // What is newer: the version before, or the present.
+    const bool follows = version_.has_value() && version_->ino == inode.ino;
+    const ContentRecord newer = follows ? version_->content : inode.content;
+    Damage damage = Damage::none;
+    auto version = database_.open_version(*found, &damage);
+    slice.spend(found->value.size());
+    ++record_.counts.records;
+    record_.counts.bytes += found->value.size();
+    if (version.is(Code::corrupt)) damage = cause(damage);
+    if (damage != Damage::none) note_past(inode.ino, damage);
+    if (!version.ok()) {
+      place.at = found_key + 1;
+      if (follows) version_->key = place.at;
+      continue;
+    }
+    VersionUnderWay work{.ino = inode.ino, .key = found_key, .own = {}, .next = 0, .content = version->inode.content};
+    TxnNodeReader nodes(database_, slice.txn);
+    const ContentRecord* others[] = {&newer};
+    auto walked = for_each_unshared(work.content, others, nodes, [&](const BlockRef& ref) { work.own.push_back(ref); });
+    if (!walked.ok() && !walked.is(Code::suite_missing)) return std::move(walked).error();
+    const bool is_done = work.own.empty();
+    version_ = std::move(work);
+    if (is_done) version_->key = place.at = found_key + 1;
+  }
+  return false;
+}
+
+/// Whether a block is there, and what was stored: without its place in the file only the checksum tells.
+Result<Damage> Scrubber::scrub_stored(Slice& slice, const BlockRef& ref) {
+  const auto key = block_key(ref.id);
+  slice.spend(block_value_size(ref.length));
+  auto value = slice.txn.get(Table::blocks, key);
+  if (value.is(Code::corrupt)) return Damage::rot;
+  const auto stored = TRY(std::move(value));
+  if (!stored.has_value() || !checksum_matches(Table::blocks, key, *stored)) return Damage::rot;
+  ++record_.counts.blocks;
+  record_.counts.bytes += stored->size();
+  return Damage::none;
+}
+
+Result<bool> Scrubber::scrub_past_names(Slice& slice, const Inode& inode, ScrubPlace& place) {
+  Cursor cursor = TRY(Cursor::open(slice.txn, Table::past_names));
+  for (auto item = cursor.seek(past_name_key(inode.ino, place.at));; item = cursor.next()) {
+    slice.advanced = true;
+    if (item.is(Code::corrupt)) {
+      note_past(inode.ino, Damage::rot);
+      return true;
+    }
+    const auto found = TRY(std::move(item));
+    if (!found.has_value() || found->key.size() != 16 || load_be64(found->key.data()) != raw(inode.ino)) return true;
+    Damage damage = Damage::none;
+    const auto name = database_.open_past_name(*found, &damage);
+    slice.spend(found->value.size());
+    ++record_.counts.records;
+    record_.counts.bytes += found->value.size();
+    if (name.is(Code::corrupt)) damage = cause(damage);
+    if (damage != Damage::none) note_past(inode.ino, damage);
+    place.at = load_be64(found->key.data() + 8) + 1;
+    if (slice.full()) return false;
+  }
 }
 
 Result<bool> Scrubber::scrub_names(Slice& slice, const Inode& inode, ScrubPlace& place) {
@@ -399,6 +512,11 @@ void Scrubber::note_record(Ino ino, Damage damage) {
   count_damaged(ino);
 }
 
+void Scrubber::note_past(Ino ino, Damage damage) {
+  set_.damage().add_past(ino, damage);
+  count_damaged(ino);
+}
+
 void Scrubber::note_names(Ino ino, Damage damage) {
   set_.damage().add_names(ino, damage);
   count_damaged(ino);
@@ -408,7 +526,8 @@ void Scrubber::count_all(Slice& slice) {
   const auto state = database_.load_state(slice.txn);
   if (!state.ok()) return;  // finish() will note it
   const auto count = [&](Table table) { return state->sets[static_cast<size_t>(table)].count; };
-  records_total_ = count(Table::inodes) + count(Table::dirents) + count(Table::xattrs);
+  records_total_ = count(Table::inodes) + count(Table::dirents) + count(Table::xattrs) + count(Table::versions) +
+                   count(Table::past_names);
   blocks_total_ = count(Table::blocks);
 }
 

@@ -64,6 +64,10 @@ class Scrubber {
   Result<bool> scrub_map(Slice& slice, const Inode& inode, const RefList& list, uint8_t level, uint64_t base,
                          ScrubPlace& place);
   void scrub_record(Slice& slice, Ino ino, ByteView value, ScrubPlace& place);
+  Result<bool> scrub_versions(Slice& slice, const Inode& inode, ScrubPlace& place);
+  Result<bool> scrub_past_names(Slice& slice, const Inode& inode, ScrubPlace& place);
+  Result<Damage> scrub_stored(Slice& slice, const BlockRef& ref);
+  void note_past(Ino ino, Damage damage);
   Damage scrub_xattrs(Slice& slice, const Inode& inode);
   /// Null when it cannot be read; then everything below it has been noted.
   Result<std::shared_ptr<const RefList>> scrub_node(Slice& slice, const Inode& inode, const BlockRef& ref,
@@ -88,6 +92,15 @@ class Scrubber {
   uint64_t records_total_ = 0;  // in the vault, as of the last step
   uint64_t blocks_total_ = 0;
   int tries_ = 0;  // at the same place
+  /// A version whose own blocks are being looked at.
+  struct VersionUnderWay {
+    Ino ino{};
+    uint64_t key = 0;             // second half of its key
+    std::vector<BlockRef> own;    // that the next newer state does not have
+    size_t next = 0;
+    ContentRecord content;
+  };
+  std::optional<VersionUnderWay> version_;
 };
 
 }  // namespace tain::store

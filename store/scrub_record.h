@@ -22,10 +22,10 @@ inline constexpr size_t kScrubDamagedMax = 256;  // inodes that the file lists
 
 /// What to look at next of the entry `ino`. Values that are behind the end of the entry mean the next entry.
 struct ScrubPlace {
-  enum class Stage : uint8_t { record = 0, names = 1, content = 2 };
+  enum class Stage : uint8_t { record = 0, names = 1, content = 2, versions = 3, past_names = 4 };
   Ino ino{};
   Stage stage = Stage::record;
-  uint64_t at = 0;  // names: the first cookie; content: the first block
+  uint64_t at = 0;  // names: the first cookie; content: the first block; versions, past_names: the second half of the key
   bool operator==(const ScrubPlace&) const = default;
 };
 
