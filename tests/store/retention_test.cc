@@ -225,7 +225,8 @@ TEST_F(RetentionVaultTest, WhatWouldGoIsWhatGoes) {
   tidy();
 
   Strings gone, after;
-  for (const PastState& state : *temp_.vault().past().log(file)) after.push_back(std::to_string(state.ended_hlc));
+  const auto left = temp_.vault().past().log(file);
+  for (const PastState& state : *left) after.push_back(std::to_string(state.ended_hlc));
   size_t in_trash = 0;
   for (const DueState& one : due) {
     if (one.is_trash) {
