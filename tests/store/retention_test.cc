@@ -10,6 +10,7 @@
 #include "store/janitor.h"
 #include "store/past.h"
 #include "tests/support/audit.h"
+#include "tests/support/long_run.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::store {
@@ -19,11 +20,6 @@ using test::TempVault;
 using Strings = std::vector<std::string>;
 
 constexpr int64_t kHour = 3600, kDay = 24 * kHour;
-
-bool is_long() {
-  const char* text = std::getenv("TAIN_LONG");
-  return text != nullptr && *text != '\0';
-}
 
 class RetentionVaultTest : public testing::Test {
  protected:
@@ -139,7 +135,7 @@ TEST_F(RetentionVaultTest, AYearOfAJournalPrunesToThePolicy) {
     Strings past_texts;
     std::vector<int64_t> past_ends;
   };
-  const int entries = is_long() ? 50 : 3, saves = is_long() ? 5 : 2, days = is_long() ? 365 : 130;
+  const int entries = test::is_long_run() ? 50 : 3, saves = test::is_long_run() ? 5 : 2, days = test::is_long_run() ? 365 : 130;
   std::mt19937_64 random(1);
   std::vector<Entry> all;
   for (int i = 0; i < entries; ++i) {
