@@ -327,19 +327,27 @@ Result<Cipher::Record> Cipher::open_record(Table table, ByteView key, ByteView v
 }
 
 SealedBlock Cipher::seal_block(Suite suite, const BlockPlace& place, Kind kind, ByteView plain) const {
-  CHECK(suite_available(suite) && plain.size() <= UINT32_MAX);
-  count(Work::bytes_sealed, plain.size());
   SealedBlock block;
-  block.ref = {.id = place.id, .nonce = random_array<24>(), .tag = {}, .length = static_cast<uint32_t>(plain.size())};
-  Bytes& value = block.value;
-  value.reserve(block_value_size(plain.size()));
-  Writer out(value);
-  out.u8(static_cast<uint8_t>(kind)).u8(static_cast<uint8_t>(suite)).u16(kBlockSchema).u32(epoch_);
-  out.raw(place.content.bytes).raw(block.ref.nonce);
-  value.resize(block_value_size(plain.size()) - kChecksumSize);
+  block.value.resize(block_value_size(plain.size()));
+  block.ref = seal_block_into(block.value, suite, place, kind, plain);
+  return block;
+}
 
-  const Id32 ad = block_ad(ByteView(value).first(kBlockClearSize), vault_, place, block.ref.length);
-  const CellCipher cells(suite, content_.view(), block.ref.nonce, ad);
+BlockRef Cipher::seal_block_into(ByteSpan value, Suite suite, const BlockPlace& place, Kind kind,
+                                 ByteView plain) const {
+  CHECK(suite_available(suite) && plain.size() <= UINT32_MAX && value.size() == block_value_size(plain.size()));
+  count(Work::bytes_sealed, plain.size());
+  BlockRef ref{.id = place.id, .nonce = random_array<24>(), .tag = {}, .length = static_cast<uint32_t>(plain.size())};
+  Bytes header;
+  header.reserve(kBlockHeaderSize);
+  Writer out(header);
+  out.u8(static_cast<uint8_t>(kind)).u8(static_cast<uint8_t>(suite)).u16(kBlockSchema).u32(epoch_);
+  out.raw(place.content.bytes).raw(ref.nonce);
+  CHECK(header.size() == kBlockTagOffset);
+  std::memcpy(value.data(), header.data(), header.size());
+
+  const Id32 ad = block_ad(ByteView(value).first(kBlockClearSize), vault_, place, ref.length);
+  const CellCipher cells(suite, content_.view(), ref.nonce, ad);
   const size_t count = cell_count(plain.size());
   uint8_t* tags = value.data() + kBlockHeaderSize;
   uint8_t* text = tags + count * kTagSize;
@@ -348,10 +356,12 @@ SealedBlock Cipher::seal_block(Suite suite, const BlockPlace& place, Kind kind, 
     const ByteView cell = plain.subspan(start, std::min(kCellSize, plain.size() - start));
     cells.encrypt(i, cell, text + start, tags + i * kTagSize);
   }
-  block.ref.tag = cells.block_tag({tags, count * kTagSize});
-  std::memcpy(value.data() + kBlockTagOffset, block.ref.tag.data(), kTagSize);
-  out.raw(value_checksum(Table::blocks, block_key(place.id), value));
-  return block;
+  ref.tag = cells.block_tag({tags, count * kTagSize});
+  std::memcpy(value.data() + kBlockTagOffset, ref.tag.data(), kTagSize);
+  const ByteSpan sealed = value.first(value.size() - kChecksumSize);
+  const auto checksum = value_checksum(Table::blocks, block_key(place.id), sealed);
+  std::memcpy(value.data() + sealed.size(), checksum.data(), checksum.size());
+  return ref;
 }
 
 Result<> Cipher::open_cells(const BlockPlace& place, const BlockRef& ref, Kind kind, ByteView value, size_t first_cell,

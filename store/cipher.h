@@ -147,6 +147,8 @@ class Cipher {
   /// Seals `plain` (at most kBlockSize bytes, or a map node) as a block value under a fresh nonce.
   /// `suite` must be available.
   SealedBlock seal_block(Suite suite, const BlockPlace& place, Kind kind, ByteView plain) const;
+  /// The same straight into its place in the database: `value` has block_value_size(plain.size()) bytes, of any content.
+  BlockRef seal_block_into(ByteSpan value, Suite suite, const BlockPlace& place, Kind kind, ByteView plain) const;
   /// Decrypts `value` into `out` (exactly ref.length bytes) if it is the very block `ref` speaks of.
   /// After an error `out` holds zeros. `*damage`, when given, is always set; without it the checksum of a
   /// block that opens is not looked at, because the seal says more.

@@ -346,37 +346,55 @@ Result<Committer::Shared> Committer::keep_past(const ReadTxn& committed, Batch& 
   return Shared();
 }
 
-Result<State> Committer::write(const Frozen& frozen, const JournalPosition& position, BlockOrder block_order,
-                               std::vector<CommittedMap>& maps) {
-  Database& database = set_.database();
-
-  // Seal the blocks first: LMDB has one writer, and its transaction should be short.
-  std::vector<BlockJob> jobs = TRY(plan_blocks(frozen));
-  std::vector<BlockJob*> in_order;
-  for (BlockJob& job : jobs) in_order.push_back(&job);
-  if (block_order == BlockOrder::longest_first) {
-    const auto length = [](const BlockJob* job) { return pages_in_a_row(block_value_size(job->plain->bytes().size())); };
-    std::stable_sort(in_order.begin(), in_order.end(),
-                     [&](const BlockJob* a, const BlockJob* b) { return length(a) > length(b); });
-  }
-  for (BlockJob* job : in_order) job->id = {set_.writer(), ++block_number_};  // they are put in the order of their keys
+/// Large blocks are sealed straight into the pages that the commit writes: they are copied nowhere.
+Result<> Committer::put_blocks(const Frozen& frozen, BlockOrder order, std::vector<BlockJob>& jobs, Batch& batch) {
+  const auto value_size = [](const BlockJob& job) { return block_value_size(job.plain->bytes().size()); };
+  std::vector<BlockJob*> large;
+  std::vector<BlockJob*> small;
   uint64_t bytes = 0;
-  for (const BlockJob& job : jobs) bytes += job.plain->bytes().size();
+  for (BlockJob& job : jobs) {
+    (value_size(job) >= WriteTxn::kReservedMin ? large : small).push_back(&job);
+    bytes += job.plain->bytes().size();
+  }
+  if (order == BlockOrder::longest_first) {
+    std::stable_sort(large.begin(), large.end(), [&](const BlockJob* a, const BlockJob* b) {
+      return pages_in_a_row(value_size(*a)) > pages_in_a_row(value_size(*b));
+    });
+  }
+  // All are put in the order of their keys.
+  for (BlockJob* job : large) {
+    job->id = {set_.writer(), ++block_number_};
+    job->value = TRY(batch.reserve_block(job->id, value_size(*job)));
+  }
+  for (BlockJob* job : small) {
+    job->id = {set_.writer(), ++block_number_};
+    job->own.resize(value_size(*job));
+    job->value = job->own;
+  }
   parallel(jobs.size(), bytes, [&](size_t i) {
     BlockJob& job = jobs[i];
     const BlockPlace place{
         .content = frozen.files[job.file].inode.content.id, .id = job.id, .level = 0, .index = job.index};
-    job.sealed = database.cipher().seal_block(suite_, place, Kind::data_block, job.plain->bytes());
+    job.ref = set_.database().cipher().seal_block_into(job.value, suite_, place, Kind::data_block, job.plain->bytes());
   });
+  for (const BlockJob* job : large) batch.reserved_block_sealed(job->id, job->value);
+  for (BlockJob* job : small) {
+    TRY(batch.put_block(job->id, job->value));
+    job->own = {};
+  }
+  return {};
+}
 
+Result<State> Committer::write(const Frozen& frozen, const JournalPosition& position, BlockOrder block_order,
+                               std::vector<CommittedMap>& maps) {
+  Database& database = set_.database();
+
+  std::vector<BlockJob> jobs = TRY(plan_blocks(frozen));
   Batch batch = TRY(Batch::begin(database, state_));
+  TRY(put_blocks(frozen, block_order, jobs, batch));
   ReadTxn committed = TRY(ReadTxn::begin(database.env()));
   CommitMapWriter map_writer(database, committed, suite_, set_.writer(), block_number_);
 
-  for (BlockJob* job : in_order) {
-    TRY(batch.put_block(job->id, job->sealed.value));
-    job->sealed.value = {};
-  }
   for (const auto& [ino, dropped] : frozen.dropped_versions) {
     const bool is_gone = std::any_of(frozen.removed.begin(), frozen.removed.end(),
                                      [&, gone = ino](const Frozen::Removed& removed) { return removed.inode.ino == gone; });
@@ -397,12 +415,12 @@ Result<State> Committer::write(const Frozen& frozen, const JournalPosition& posi
     for (const Frozen::Block& block : file.blocks) changes.blocks.emplace(block.index, std::nullopt);
     for (; job != jobs.end() && job->file == f; ++job) {
       if (job->base.has_value()) {
-        const BlockRef& ref = job->sealed.ref;
+        const BlockRef& ref = job->ref;
         add_patch(*job->base, {job->plain->present(), ref.id, ref.nonce, ref.tag, ref.length});
         changes.blocks[job->index] = std::move(job->base);
         continue;
       }
-      changes.blocks[job->index] = job->sealed.ref;
+      changes.blocks[job->index] = job->ref;
       // The end of a file is what gets read back or appended to next.
       if (job->plain->length() < kBlockSize)
         database.cache().insert(job->id, std::shared_ptr<const Bytes>(std::make_shared<Bytes>(job->plain->bytes())));

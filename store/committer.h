@@ -59,7 +59,9 @@ class Committer {
     const Cells* plain = nullptr;  // owned by the Frozen
     BlockId id;
     std::optional<BlockRef> base;  // what `plain` is a patch for; nothing: a whole block
-    SealedBlock sealed;
+    Bytes own;                     // the sealed value of a small block
+    ByteSpan value;                // the sealed value: in `own`, or where the commit writes it from
+    BlockRef ref;                  // of the sealed block
   };
   Result<std::vector<BlockJob>> plan_blocks(const Frozen& frozen);
   Result<> write_empty(const RetentionPolicy& policy);
@@ -67,6 +69,8 @@ class Committer {
   void report(const Result<>& committed);
   /// On a full disk the longest values come first: there are fewest rows of free pages for them (SpaceNeed::fits).
   enum class BlockOrder { as_written, longest_first };
+  /// Gives each job its id, seals it and puts it.
+  Result<> put_blocks(const Frozen& frozen, BlockOrder order, std::vector<BlockJob>& jobs, Batch& batch);
   Result<State> write(const Frozen& frozen, const JournalPosition& position, BlockOrder block_order,
                       std::vector<CommittedMap>& maps);
   /// What a file shares blocks with.

@@ -330,6 +330,12 @@ Result<> Batch::put_record(Table table, ByteView key, Kind kind, uint16_t schema
 
 Result<> Batch::put_block(const BlockId& id, ByteView value) { return put(Table::blocks, block_key(id), value, true); }
 
+Result<ByteSpan> Batch::reserve_block(const BlockId& id, size_t size) {
+  return txn_.reserve(Table::blocks, block_key(id), size);
+}
+
+void Batch::reserved_block_sealed(const BlockId& id, ByteView value) { count(Table::blocks, block_key(id), value, true); }
+
 Result<> Batch::remove(Table table, ByteView key) {
   auto old = TRY(txn_.get(table, key));
   if (!old.has_value()) return {};

@@ -135,6 +135,10 @@ class Batch {
   /// Seals and stores a record. `fresh` says that the key cannot exist yet.
   Result<> put_record(Table table, ByteView key, Kind kind, uint16_t schema, ByteView body, bool fresh);
   Result<> put_block(const BlockId& id, ByteView value);
+  /// Where the caller seals a block of `size` bytes, WriteTxn::kReservedMin or more, before the commit; then it calls
+  /// reserved_block_sealed().
+  Result<ByteSpan> reserve_block(const BlockId& id, size_t size);
+  void reserved_block_sealed(const BlockId& id, ByteView value);
   /// Harmless when the key is not there.
   Result<> remove(Table table, ByteView key);
   /// Commits with `state`, whose digests are overwritten by this batch's. Returns the state as stored.

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/check.h"
 #include "base/counters.h"
 #include "base/file.h"
 #include "store/early_writeback.h"
@@ -47,6 +48,10 @@ constexpr uint64_t kNearlyFull = uint64_t{16} << 20;  // bytes: more than a comm
 
 // Two commits would have to pass between pinning a state and reading where it is, each time.
 constexpr int kPinAttempts = 100;
+
+// LMDB begins to write changed pages before the commit when 131 071 of them are in memory, values of several pages
+// counted once; each value changes a leaf and a page or two above it.
+constexpr size_t kReservedAmongMax = 32768;
 
 constexpr uint64_t kEarlyWritebackMin = uint64_t{4} << 20;  // bytes of a commit: less is through before it helps
 
@@ -453,13 +458,26 @@ Result<std::optional<ByteView>> WriteTxn::get(Table table, ByteView key) {
 }
 
 Result<> WriteTxn::put(Table table, ByteView key, ByteView value) {
+  MDB_val v = val(value);
+  return put(table, key, v, 0);
+}
+
+Result<ByteSpan> WriteTxn::reserve(Table table, ByteView key, size_t size) {
+  // With many changed pages LMDB writes some before the commit: they would be written as they are.
+  CHECK(size >= kReservedMin && values_put_ < kReservedAmongMax);
+  MDB_val v{size, nullptr};
+  TRY(put(table, key, v, MDB_RESERVE));
+  return ByteSpan(static_cast<uint8_t*>(v.mv_data), size);
+}
+
+Result<> WriteTxn::put(Table table, ByteView key, MDB_val& value, unsigned flags) {
   env_->resident_.look();
   TRY(guard_->check(table, key, false));
-  bytes_put_ += value.size();
-  count(Work::bytes_put, value.size());
+  bytes_put_ += value.mv_size;
+  ++values_put_;
+  count(Work::bytes_put, value.mv_size);
   MDB_val k = val(key);
-  MDB_val v = val(value);
-  if (int rc = mdb_put(txn_, env_->dbi_[static_cast<size_t>(table)], &k, &v, 0); rc != 0)
+  if (int rc = mdb_put(txn_, env_->dbi_[static_cast<size_t>(table)], &k, &value, flags); rc != 0)
     return lmdb_error(rc, "change database");
   return {};
 }

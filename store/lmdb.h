@@ -175,6 +175,7 @@ class WriteTxn {
       : env_(other.env_),
         txn_(std::exchange(other.txn_, nullptr)),
         bytes_put_(other.bytes_put_),
+        values_put_(other.values_put_),
         snapshot_(std::move(other.snapshot_)),
         guard_(std::move(other.guard_)) {}
   WriteTxn& operator=(WriteTxn&&) = delete;
@@ -182,6 +183,11 @@ class WriteTxn {
   Result<std::optional<ByteView>> get(Table table, ByteView key);
   /// Errors: no_space, io, corrupt.
   Result<> put(Table table, ByteView key, ByteView value);
+  /// Puts a value of `size` bytes, at least kReservedMin, that the caller writes afterwards: the bytes lie in the pages
+  /// that the commit writes, undefined until then, and belong to the caller until it. Errors: as put().
+  Result<ByteSpan> reserve(Table table, ByteView key, size_t size);
+  /// LMDB has values of this size in pages of their own, which nothing that is put later moves.
+  static constexpr size_t kReservedMin = 4096;
   /// True when the key was there.
   Result<bool> remove(Table table, ByteView key);
   /// Durable when it returns without an error. Consumes the transaction.
@@ -199,7 +205,9 @@ class WriteTxn {
   WriteTxn(Env& env, MDB_txn* txn) : env_(&env), txn_(txn) {}
   Env* env_;
   MDB_txn* txn_;
+  Result<> put(Table table, ByteView key, MDB_val& value, unsigned flags);
   uint64_t bytes_put_ = 0;
+  size_t values_put_ = 0;
   std::unique_ptr<const Snapshot> snapshot_;  // what the transaction began with
   std::unique_ptr<PathGuard> guard_;
 };
