@@ -5,13 +5,16 @@
 #include <exception>
 #include <functional>
 #include <unordered_map>
+#include <utility>
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "base/secret.h"
 
 namespace tain::store {
 namespace {
 
+constexpr std::chrono::seconds kRest{3};  // unused for one to two of them, a vault gives back what its caches take
 constexpr uint64_t kParallelMinBytes = 256 * 1024;  // below, starting a thread costs more than it saves
 constexpr unsigned kSealThreadsMax = 4;
 
@@ -207,12 +210,22 @@ void Committer::stop() {
 }
 
 void Committer::run() {
+  uint64_t uses = 0;         // of the working set, when last looked at
+  uint64_t at_rest = ~uses;  // when the memory was given back
   for (;;) {
-    {
-      std::unique_lock lock(set_.mutex());
-      set_.wait_for_work(lock, stop_);
-      if (stop_) return;
+    std::unique_lock lock(set_.mutex());
+    while (!set_.wait_for_work(lock, stop_, kRest)) {
+      if (const bool idle = std::exchange(uses, set_.uses()) == uses; !idle || at_rest == uses) continue;
+      at_rest = uses;
+      set_.drop_clean();
+      lock.unlock();
+      set_.database().cache().clear();
+      set_.database().env().drop_resident();
+      return_freed_memory();
+      lock.lock();
     }
+    if (stop_) return;
+    lock.unlock();
     // The error, if any, is kept in the working set for those who wait; the next round tries again.
     static_cast<void>(commit().ok());
   }

@@ -44,6 +44,14 @@ void BlockCache::insert(const BlockId& id, std::shared_ptr<const RefList> node) 
   add({.id = id, .data = nullptr, .node = std::move(node), .bytes = bytes});
 }
 
+void BlockCache::clear() {
+  std::list<Entry> dropped;  // freed after the lock is released
+  std::lock_guard lock(mutex_);
+  entries_ = {};
+  dropped.swap(order_);
+  bytes_ = 0;
+}
+
 BlockCache::Entry* BlockCache::touch(const BlockId& id) {
   auto it = entries_.find(id);
   if (it == entries_.end()) return nullptr;

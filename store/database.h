@@ -27,6 +27,7 @@ class BlockCache {
   std::shared_ptr<const RefList> node(const BlockId& id);
   void insert(const BlockId& id, std::shared_ptr<const Bytes> data);
   void insert(const BlockId& id, std::shared_ptr<const RefList> node);
+  void clear();
 
  private:
   struct Entry {

@@ -52,6 +52,8 @@ class Env {
   FreeSpace free_space();
   /// The same in bytes, always counted. Threads: any.
   uint64_t free_bytes();
+  /// Drops the pages of the mapped file from this process; the kernel's cache keeps them. Threads: any.
+  void drop_resident() { resident_.drop(); }
   /// LMDB's version text.
   static std::string version();
 

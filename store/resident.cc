@@ -31,6 +31,10 @@ void ResidentBound::look() {
       std::sscanf(text.data(), "%*u %" SCNu64 " %" SCNu64, &resident, &of_files) != 2 ||
       of_files * page_size_ <= kResidentMax)
     return;
+  drop();
+}
+
+void ResidentBound::drop() {
   for (const Map& map : maps_) static_cast<void>(::madvise(const_cast<void*>(map.start), map.size, MADV_DONTNEED));
 }
 

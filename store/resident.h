@@ -16,7 +16,7 @@
 
 namespace tain::store {
 
-/// Threads: look() any; the rest before.
+/// Threads: look() and drop() any; the rest before.
 class ResidentBound {
  public:
   ResidentBound();
@@ -25,6 +25,8 @@ class ResidentBound {
   /// Drops the maps' pages if they, with all other mapped files, are more than kResidentMax. Looks only now and then,
   /// so it may be called for each transaction and each value.
   void look();
+  /// Drops the maps' pages. Threads: any.
+  void drop();
 
   static constexpr uint64_t kResidentMax = uint64_t{32} << 20;  // bytes
 

@@ -13,7 +13,6 @@
 namespace tain::store {
 namespace {
 
-constexpr int64_t kAccessPrecision_s = 24 * 3600;
 // What they add to a journal frame, about.
 constexpr uint64_t kInodeFrameCost = 320;
 constexpr uint64_t kDirentFrameCost = 128;
@@ -61,6 +60,7 @@ Stamp WorkingSet::next_stamp() {
 
 std::unique_lock<std::mutex> WorkingSet::lock() {
   std::unique_lock lock(mutex_);
+  ++uses_;
   evict();
   return lock;
 }
@@ -97,31 +97,6 @@ Result<CachedInode*> WorkingSet::find(Ino ino) {
   CachedInode* out = cached.get();
   inodes_.emplace(raw(ino), std::move(cached));
   return out;
-}
-
-void WorkingSet::evict() {
-  while (clean_order_.size() > limits_.clean_inodes_max) {
-    inodes_.erase(raw(clean_order_.back()));
-    clean_order_.pop_back();
-  }
-}
-
-void WorkingSet::note_access(CachedInode& inode) {
-  const Time time = now();
-  Inode& record = inode.record;
-  const bool is_due = record.atime <= record.mtime || record.atime <= record.ctime ||
-                      record.atime.seconds <= time.seconds - kAccessPrecision_s;
-  if (!is_due) return;
-  record.atime = time;
-  inode.accessed = true;
-}
-
-void WorkingSet::keep_accesses() {
-  std::vector<CachedInode*> found;
-  for (auto& [number, inode] : inodes_)
-    if (inode->accessed && inode->lru) found.push_back(inode.get());
-  if (!has_room({.records = static_cast<uint32_t>(found.size())})) return;
-  for (CachedInode* inode : found) mark_dirty(*inode);
 }
 
 CachedInode& WorkingSet::create(Inode record) {
@@ -570,8 +545,8 @@ void WorkingSet::wait_for_commit(std::unique_lock<std::mutex>& lock) {
   if (under_way != 0) room_.wait(lock, [&] { return frozen_tick_ != under_way; });
 }
 
-void WorkingSet::wait_for_work(std::unique_lock<std::mutex>& lock, const bool& stop) {
-  work_.wait(lock, [&] { return stop || tick_ > committed_tick_; });
+bool WorkingSet::wait_for_work(std::unique_lock<std::mutex>& lock, const bool& stop, std::chrono::milliseconds rest) {
+  if (!work_.wait_for(lock, rest, [&] { return stop || tick_ > committed_tick_; })) return false;
   const bool failed = commit_error_.has_value();
   // A commit that failed writes a lot for nothing each time: without anything new it is tried again less and less often.
   if (failed)
@@ -579,6 +554,7 @@ void WorkingSet::wait_for_work(std::unique_lock<std::mutex>& lock, const bool& s
   work_.wait_for(lock, kCommitDelay, [&] {
     return stop || commit_wanted() || (pending_bytes() > limits_.pending_max_bytes / 2 && !failed);
   });
+  return true;
 }
 
 void WorkingSet::commit_ended(const Result<>& result) {

@@ -186,6 +186,12 @@ class WorkingSet {
   /// Takes the mutex and first drops inodes that the cache has no room for: nothing is dropped later, so
   /// every CachedInode* stays valid until the lock is released.
   std::unique_lock<std::mutex> lock();
+  /// How often lock() was called: who sees the same number twice knows that nobody used the vault meanwhile. The caller
+  /// has the mutex.
+  uint64_t uses() const { return uses_; }
+  /// Drops every clean inode, but for those whose access time would be forgotten. The caller has the mutex and no
+  /// CachedInode.
+  void drop_clean();
   Database& database() { return database_; }
   /// What reads have found damaged. Needs no lock.
   DamageLog& damage() { return damage_; }
@@ -330,7 +336,8 @@ class WorkingSet {
   /// gone calls it before looking again: the database has that commit before this set knows of it.
   void wait_for_commit(std::unique_lock<std::mutex>& lock);
   /// Waits until there is something to commit now: changes a second old, or many of them, or `stop`.
-  void wait_for_work(std::unique_lock<std::mutex>& lock, const bool& stop);
+  /// False: nothing changed for as long as `rest`.
+  bool wait_for_work(std::unique_lock<std::mutex>& lock, const bool& stop, std::chrono::milliseconds rest);
   /// Wakes wait_for_work, e.g. after setting its `stop`.
   void wake() {
     work_.notify_all();
@@ -409,6 +416,7 @@ class WorkingSet {
   Tick frozen_tick_ = 0;   // of the commit under way; 0 = none
   uint64_t next_ino_;
   uint64_t map_versions_ = 0;
+  uint64_t uses_ = 0;
   uint64_t stamp_counter_ = 0;
   uint64_t hlc_;
   int64_t pending_bytes_ = 0;

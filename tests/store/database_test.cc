@@ -56,6 +56,48 @@ class DatabaseTest : public testing::Test {
   std::unique_ptr<Database> database_;
 };
 
+TEST_F(DatabaseTest, ABlockSealedInItsPlaceIsLikeOneThatWasPut) {
+  const BlockPlace place{.content = ContentId{}, .id = {1, 1}, .level = 0, .index = 0};
+  const BlockPlace other{.content = ContentId{}, .id = {1, 2}, .level = 0, .index = 1};
+  const Bytes plain(50'000, 7);
+  const Bytes small(100, 8);
+  BlockRef ref, small_ref;
+
+  const State state = commit({}, [&](Batch& batch) -> Result<> {
+    const ByteSpan room = TRY(batch.reserve_block(place.id, block_value_size(plain.size())));
+    ref = cipher_.seal_block_into(room, Suite::xchacha20_poly1305, place, Kind::data_block, plain);
+    batch.reserved_block_sealed(place.id, room);
+    SealedBlock sealed = cipher_.seal_block(Suite::xchacha20_poly1305, other, Kind::data_block, small);
+    small_ref = sealed.ref;
+    return batch.put_block(other.id, sealed.value);
+  });
+
+  const auto txn = ReadTxn::begin(*env_);
+  Bytes got(plain.size()), got_small(small.size());
+  ASSERT_TRUE(database_->read_block(*txn, place, ref, 0, got).ok());
+  ASSERT_TRUE(database_->read_block(*txn, other, small_ref, 0, got_small).ok());
+  EXPECT_EQ(got, plain);
+  EXPECT_EQ(got_small, small);
+  // The digest counts both: taking both away leaves nothing of it.
+  const State none = commit(state, [&](Batch& batch) -> Result<> {
+    TRY(batch.remove(Table::blocks, block_key(place.id)));
+    return batch.remove(Table::blocks, block_key(other.id));
+  });
+  EXPECT_EQ(none.sets, State{}.sets);
+}
+
+TEST_F(DatabaseTest, ACacheThatWasClearedTakesBlocksAgain) {
+  BlockCache cache(1000);
+  cache.insert({1, 1}, std::make_shared<const Bytes>(Bytes(500, 1)));
+  ASSERT_NE(cache.data({1, 1}), nullptr);
+
+  cache.clear();
+
+  EXPECT_EQ(cache.data({1, 1}), nullptr);
+  cache.insert({1, 2}, std::make_shared<const Bytes>(Bytes(800, 2)));
+  EXPECT_NE(cache.data({1, 2}), nullptr);
+}
+
 TEST_F(DatabaseTest, DigestForgetsWhatIsRemoved) {
   const State empty;
   const State one = commit(empty, [&](Batch& b) { return put(b, inode(5), true); });
