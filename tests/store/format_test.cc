@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -34,7 +33,7 @@ std::array<uint8_t, N> counting(uint8_t first) {
 /// The examples of the page by name: ```hex blocks of a name line and lines of bytes. `00*9` is a byte nine
 /// times; what follows a semicolon is a comment.
 std::map<std::string, Bytes> read_page() {
-  std::ifstream page(std::filesystem::path(__FILE__).parent_path() / "../../docs/format.md");
+  std::ifstream page(TAIN_SOURCE_DIR "/docs/format.md");
   EXPECT_TRUE(page.good());
   std::map<std::string, Bytes> out;
   Bytes* example = nullptr;
@@ -151,7 +150,7 @@ TEST_F(FormatTest, Header) {
 }
 
 TEST_F(FormatTest, RecoveryWords) {
-  std::ifstream page(std::filesystem::path(__FILE__).parent_path() / "../../docs/format.md");
+  std::ifstream page(TAIN_SOURCE_DIR "/docs/format.md");
   std::string line, hex, words;
   while (std::getline(page, line) && line != "```words") {}
   ASSERT_TRUE(std::getline(page, hex) && std::getline(page, words)) << "no example of recovery words";

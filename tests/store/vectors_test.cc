@@ -2,7 +2,6 @@
 // What tain seals, against answers that were computed independently (tests/vectors/make_vectors.py).
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 #include <map>
 
@@ -33,7 +32,7 @@ Bytes pattern(size_t size) {
 class VectorsTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    std::ifstream file(std::filesystem::path(__FILE__).parent_path() / "../vectors/vectors.txt");
+    std::ifstream file(TAIN_SOURCE_DIR "/tests/vectors/vectors.txt");
     answers_ = new std::map<std::string, std::string>();
     for (std::string line; std::getline(file, line);) {
       const size_t colon = line.rfind(": ");
