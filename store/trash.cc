@@ -4,8 +4,10 @@
 #include <dirent.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "store/superfluous.h"
 #include "store/working_set.h"
@@ -88,6 +90,36 @@ Result<uint64_t> Trash::collect(const PastName& directory, std::vector<Removal>&
     began = std::min(began, out[here].began);
   }
   return began;
+}
+
+Result<std::vector<TrashRoot>> Trash::roots() {
+  const std::vector<TrashItem> items = TRY(list());
+  const auto place = [](const PastName& name) { return std::pair(raw(name.dirent.directory), name.ended_hlc); };
+  std::map<std::pair<uint64_t, uint64_t>, size_t> by_place;
+  for (size_t i = 0; i < items.size(); ++i) by_place.emplace(place(items[i].name), i);
+  std::vector<bool> is_inside(items.size());
+  std::vector<TrashRoot> out;
+  // A directory is removed after what is in it.
+  for (size_t i = items.size(); i-- > 0;) {
+    if (is_inside[i]) continue;
+    const PastName& name = items[i].name;
+    TrashRoot root{.item = items[i], .before_hlc = name.ended_hlc - 1, .size = items[i].size};
+    if (name.dirent.type == DT_DIR) {
+      std::vector<Removal> inside;
+      const uint64_t began = TRY(collect(name, inside));
+      root.before_hlc = began - std::min(began, kMoment);
+      for (const Removal& removal : inside) {
+        const auto found = by_place.find(place(removal.name));
+        if (found == by_place.end()) continue;
+        is_inside[found->second] = true;
+        root.size += items[found->second].size;
+        ++root.entries;
+      }
+    }
+    out.push_back(std::move(root));
+  }
+  std::reverse(out.begin(), out.end());
+  return out;
 }
 
 /// Under the lock. What is back already stays as it is.

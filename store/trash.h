@@ -22,6 +22,14 @@ struct TrashItem {
   bool is_inside = false;  // of a directory that is in the trash, too
 };
 
+/// What restore() gives back as one.
+struct TrashRoot {
+  TrashItem item;
+  uint64_t before_hlc = 0;  // all of it was there then
+  uint64_t entries = 1;     // itself, and what was removed with it
+  uint64_t size = 0;        // bytes of all of them
+};
+
 struct Restored {
   uint64_t entries = 0;
   uint64_t failed = 0;  // that could not be restored: damaged, or purged
@@ -47,6 +55,8 @@ class Trash {
 
   /// Everything in the trash, oldest first.
   Result<std::vector<TrashItem>> list();
+  /// Of those, what was not removed together with a directory that is in the trash, oldest first.
+  Result<std::vector<TrashRoot>> roots();
   /// Gives `name` back, in the directory `to` and as `to_name`; of a directory also everything that was removed with it.
   /// Same inodes, so same history. Up to some hundred entries are one step that happens as a whole or not at all, and so
   /// is each following one; what a crash or an error left out comes back when the same is asked for again.

@@ -445,6 +445,40 @@ TEST_F(HistoryTest, PruningTheMiddleOfAChainGivesItsTimeToWhatFollowed) {
   audit();
 }
 
+TEST_F(HistoryTest, TheRootsOfTheTrashAreWhatCameThereTogether) {
+  const Ino folder = temp_.make_directory(kRootIno, "folder");
+  const Ino below = temp_.make_directory(folder, "below");
+  make("early", "12345", below);
+  make("one", "123", below);
+  make("two", "1234", folder);
+  make("alone", "12", kRootIno);
+  stand(100);
+  remove("early", below);
+  stand(100);
+  const uint64_t whole = temp_.vault().hlc_now();
+  stand(100);
+  remove("alone");
+  remove("one", below);
+  ASSERT_TRUE(temp_.tree().rmdir(folder, "below").ok());
+  remove("two", folder);
+  ASSERT_TRUE(temp_.tree().rmdir(kRootIno, "folder").ok());
+
+  for (const bool is_committed : {false, true}) {
+    auto roots = temp_.vault().trash().roots();
+    ASSERT_TRUE(roots.ok());
+    ASSERT_EQ(roots->size(), 3u) << is_committed;
+    EXPECT_EQ((*roots)[0].item.name.dirent.name, "early");
+    EXPECT_EQ((*roots)[1].item.name.dirent.name, "alone");
+    const TrashRoot& root = (*roots)[2];
+    EXPECT_EQ(root.item.name.dirent.name, "folder");
+    EXPECT_EQ(root.entries, 4u);
+    EXPECT_EQ(root.size, 7u);
+    EXPECT_EQ(temp_.vault().past().list(folder, root.before_hlc)->size(), temp_.vault().past().list(folder, whole)->size());
+    EXPECT_EQ(temp_.vault().past().list(below, root.before_hlc)->size(), 1u);
+    stand(100);
+  }
+}
+
 TEST_F(HistoryTest, EmptyingTheTrashFreesEverything) {
   const Ino folder = temp_.make_directory(kRootIno, "folder");
   const Ino file = make("file", std::string(200'000, 'x'), folder);
