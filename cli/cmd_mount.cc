@@ -17,6 +17,8 @@
 #include <fstream>
 #include <optional>
 
+#include "base/clock.h"
+#include "base/moment.h"
 #include "cli/checks.h"
 #include "cli/commands.h"
 #include "cli/credential.h"
@@ -216,12 +218,21 @@ Result<> check_not_in_use(const std::string& vault_directory) {
       .hint("tain unmount " + holder->mountpoint);
 }
 
+/// A moment that is over: what is to come has no past.
+Result<int64_t> as_of(const std::string& text) {
+  const int64_t now_ms = system_clock().wall_ns() / 1'000'000;
+  auto moment = parse_moment(text, now_ms);
+  if (!moment.ok()) return Error(Code::usage, moment.error().message()).hint(moment.error().hint());
+  return std::min(moment->ms, now_ms);
+}
+
 }  // namespace
 
 Result<> cmd_mount(World& world, const Arguments& arguments) {
   MountFlags flags;
   for (const std::string& list : arguments.values("options")) TRY(add_mount_options(list, flags));
-  flags.read_only = flags.read_only || arguments.has("ro");
+  if (const auto at = arguments.value("at")) flags.at = *at;
+  flags.read_only = flags.read_only || arguments.has("ro") || !flags.at.empty();
   flags.allow_other = flags.allow_other || arguments.has("allow-other");
   flags.lock_on_suspend |= arguments.has("lock-on-suspend");
   flags.lock_on_screen |= arguments.has("lock-on-screen");
@@ -240,6 +251,7 @@ Result<> cmd_mount(World& world, const Arguments& arguments) {
   options.runtime = runtime_paths(world, world.uid);
   options.version = kVersion;
   options.read_only = flags.read_only;
+  if (!flags.at.empty()) options.as_of_ms = TRY(as_of(flags.at));
   options.allow_other = flags.allow_other;
   options.idle_s = flags.idle_s;
   options.lock_on_suspend = flags.lock_on_suspend;

@@ -2,10 +2,12 @@
 // tain status: what a vault is doing, without its password.
 #include <ctime>
 
+#include "base/moment.h"
 #include "cli/commands.h"
 #include "cli/target.h"
 #include "fs/damage_report.h"
 #include "fs/find_daemon.h"
+#include "fs/status_report.h"
 #include "store/vault.h"
 
 namespace tain::cli {
@@ -18,14 +20,9 @@ constexpr int kStatusTimeoutMs = 5'000;
 /// What the header says, and what the serving process says if there is one.
 Result<json> describe(const World& world, const Target& target) {
   const store::VaultInfo info = TRY(store::Vault::inspect(target.vault_directory));
-  json out = {{"vault", target.vault_directory},
-              {"vault_id", to_hex(info.id.bytes)},
-              {"mounted", target.mount.has_value()},
-              {"cipher", store::suite_name(info.suite)},
-              {"key_epoch", info.epoch},
-              {"key_slots", info.slots.size()},
-              {"kdf", {{"name", "argon2id"}, {"passes", info.kdf.passes}, {"memory_bytes", info.kdf.memory_bytes}}},
-              {"header", {{"sequence", info.header_sequence}, {"copy_used", info.copy_used}}}};
+  json out = fs::describe_header(info);
+  out["vault"] = target.vault_directory;
+  out["mounted"] = target.mount.has_value();
   auto holder = store::Vault::holder(target.vault_directory);
   if (holder.ok() && *holder) out["pid"] = (*holder)->pid;
   if (!target.mount) {
@@ -43,10 +40,7 @@ Result<json> describe(const World& world, const Target& target) {
     out["unreachable"] = live.error().message();
     return out;
   }
-  for (const char* member : {"pid", "version", "mounted_at", "entries", "content_bytes", "store_bytes", "pending_bytes", "secrets_locked",
-                             "idle_timeout_s", "opened_with", "damaged", "damaged_complete", "damaged_entries", "scrub"}) {
-    if (live->contains(member)) out[member] = (*live)[member];
-  }
+  fs::add_live_status(out, *live);
   return out;
 }
 
@@ -105,6 +99,7 @@ void print_text(World& world, const json& status) {
   } else {
     std::string where = "mounted at " + printable(world, status["mountpoint"].get<std::string>());
     if (status["read_only"].get<bool>()) where += ", read-only";
+    if (status.contains("as_of")) where += ", as it was at " + moment_name(status["as_of"].get<int64_t>());
     if (status.contains("pid")) where += ", process " + std::to_string(status["pid"].get<int64_t>());
     if (status["stale"].get<bool>()) where += ", dead (tain unmount cleans it)";
     line("state", where);

@@ -94,13 +94,14 @@ const std::vector<Command>& commands() {
        "Returns as soon as the mount is usable. A missing mountpoint is made, and removed again after the unmount;\n"
        "an existing one must be empty. While the vault is not mounted, the mountpoint refuses writes, so that nothing\n"
        "lands there in clear; tain unmount --release takes that off.\n"
-       "Mount options: ro, rw, allow_other, allow_root, noatime, noexec, acl, noacl, idle=TIME, lock_on_suspend,\n"
+       "Mount options: ro, rw, at=TIME, allow_other, allow_root, noatime, noexec, acl, noacl, idle=TIME, lock_on_suspend,\n"
        "lock_on_screen, scrub_rate=RATE, scrub_after=TIME; of mount.tain only: passfile=FILE, keyfile=FILE.\n"
        "POSIX ACLs are on where other users may be let in or the vault has some; acl and noacl say otherwise.\n"
        "nosuid and nodev are always on; what is meant for mount(8), systemd or a desktop is ignored.\n",
        join({{{"foreground", 'f', "", "stay in the foreground; Ctrl-C unmounts"},
               {"options", 'o', "OPTIONS", "mount options, separated by commas", true},
               {"ro", 0, "", "mount read-only"},
+              {"at", 0, "TIME", "mount the vault as it was then, read-only: 2026-11-01, 2026-11-01T10:00, '3h ago', …"},
               {"allow-other", 0, "", "let other users in, as far as the files' permissions go"},
               {"idle", 0, "TIME", "unmount after that long without use, e.g. 15m; not while a file is open"},
               {"lock-on-suspend", 0, "", "unmount before the machine sleeps; programs that use the mount are cut off"},

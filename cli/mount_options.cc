@@ -40,6 +40,7 @@ Result<> add_option(const std::string& option, MountFlags& flags) {
   else if (option == "allow_other") flags.allow_other = true;
   else if (option == "lock_on_suspend") flags.lock_on_suspend = true;
   else if (option == "lock_on_screen") flags.lock_on_screen = true;
+  else if (starts_option("at=")) flags.at = option.substr(3);
   else if (starts_option("idle=")) flags.idle_s = TRY(parse_duration(std::string_view(option).substr(5)));
   else if (starts_option("scrub_rate=")) flags.scrub_rate_bytes_s = TRY(parse_rate(std::string_view(option).substr(11)));
   else if (starts_option("scrub_after=")) flags.scrub_after_s = TRY(parse_duration(std::string_view(option).substr(12)));

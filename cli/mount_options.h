@@ -12,6 +12,7 @@ namespace tain::cli {
 
 struct MountFlags {
   bool read_only = false;
+  std::string at;  // a time of the past; empty: the present
   bool allow_other = false;
   int64_t idle_s = 0;  // 0: never
   bool lock_on_suspend = false;

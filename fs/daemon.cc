@@ -8,8 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <functional>
 #include <thread>
 
 #include "base/clock.h"
@@ -23,6 +25,7 @@
 #include "fs/mountpoint.h"
 #include "fs/scrub_watch.h"
 #include "fs/session.h"
+#include "fs/status_report.h"
 #include "store/vault.h"
 
 namespace tain::fs {
@@ -103,9 +106,21 @@ json describe(store::Vault& vault, const Session& session, const ScrubWatch& scr
           {"pending_bytes", stats.pending_bytes},
           {"secrets_locked", Secret::all_locked()},
           {"scrub", describe_scrub(scrub.state())}};
+  if (options.as_of_ms) out["as_of"] = *options.as_of_ms;
   if (info.opened_with) out["opened_with"] = {{"id", to_hex(info.opened_with->id)}, {"type", store::slot_type_name(info.opened_with->type)}};
   out.update(describe_damage(vault));
   return out;
+}
+
+/// As `tain status --json`. A header that cannot be read any more is as it was.
+std::string status_text(const store::Vault& vault, const json& live) {
+  const auto info = store::Vault::inspect(vault.info().directory);
+  json out = describe_header(info.ok() ? *info : vault.info());
+  out.update({{"vault", vault.info().directory}, {"mounted", true}, {"mountpoint", live["mountpoint"]}, {"read_only", live["read_only"]}, {"stale", false}});
+  add_live_status(out, live);
+  std::string text = to_line(out);
+  text.pop_back();
+  return text;
 }
 
 json counters(const Session& session) {
@@ -131,11 +146,10 @@ json scrub_report(store::Vault& vault, const ScrubWatch& scrub, const json& requ
 }
 
 ControlServer::Handler control_handler(store::Vault& vault, Session& session, ScrubWatch& scrub,
-                                       const DaemonOptions& options) {
-  const int64_t mounted_at_s = system_clock().wall_ns() / 1'000'000'000;
-  return [&vault, &session, &scrub, &options, mounted_at_s](const json& request) -> json {
+                                       std::function<json()> status) {
+  return [&vault, &session, &scrub, status = std::move(status)](const json& request) -> json {
     const json op = request.value("op", json());
-    if (op == "status") return describe(vault, session, scrub, options, mounted_at_s);
+    if (op == "status") return status();
     if (op == "counters") return counters(session);
     if (op == "sync") return reply_for(vault.sync());
     if (op == "scrub") return scrub_request(scrub, request);
@@ -150,12 +164,12 @@ ControlServer::Handler control_handler(store::Vault& vault, Session& session, Sc
 }
 
 Result<std::unique_ptr<ControlServer>> start_control(store::Vault& vault, Session& session, ScrubWatch& scrub,
-                                                     const DaemonOptions& options,
+                                                     std::function<json()> status,
                                                      const Result<RuntimeDirectory>& directory) {
   if (!directory.ok()) return directory.error();
   if (session.device().empty()) return Error(Code::io, "the mount is not in the mount table");
   const std::string path = control_socket_path(directory->path(), session.device());
-  auto server = TRY(ControlServer::start(path, control_handler(vault, session, scrub, options)));
+  auto server = TRY(ControlServer::start(path, control_handler(vault, session, scrub, std::move(status))));
   TRY(vault.set_control_socket(path));
   return server;
 }
@@ -211,6 +225,7 @@ Result<> run_daemon(const DaemonOptions& options, store::Credential credential) 
   store::OpenOptions open_options;
   open_options.read_only = options.read_only;
   open_options.mountpoint = options.mountpoint;
+  open_options.history = true;
   open_options.warn = options.warn;
   std::unique_ptr<LogindWatch> logind;  // goes last: until then the machine stays awake
   auto vault = TRY(store::Vault::open(options.vault_directory, open_options, credential));
@@ -222,6 +237,9 @@ Result<> run_daemon(const DaemonOptions& options, store::Credential credential) 
   mount_options.read_only = options.read_only;
   mount_options.allow_other = options.allow_other;
   mount_options.fuse_options = options.fuse_options;
+  std::function<json()> describe_mount;  // set before the first request
+  mount_options.past.status = [&] { return status_text(*vault, describe_mount()); };
+  if (options.as_of_ms) mount_options.past.root_hlc = std::min(hlc_of_ms(*options.as_of_ms), vault->hlc_now());
   auto session = TRY(Session::start(*vault, mount_options));
 
   auto scrub = TRY(ScrubWatch::start(
@@ -230,7 +248,11 @@ Result<> run_daemon(const DaemonOptions& options, store::Credential credential) 
                .keep_position = !options.read_only,
                .requests = [&session] { return session->requests(); },
                .report = [&options](const std::string& line) { options.warn(options.mountpoint + ": " + line); }}));
-  auto control = start_control(*vault, *session, *scrub, options, directory);
+  const int64_t mounted_at_s = system_clock().wall_ns() / 1'000'000'000;
+  describe_mount = [&vault, &session, &scrub, &options, mounted_at_s] {
+    return describe(*vault, *session, *scrub, options, mounted_at_s);
+  };
+  auto control = start_control(*vault, *session, *scrub, describe_mount, directory);
   if (!control.ok()) {  // the mount works without
     options.warn("no control socket: " + control.error().message() + "; status and unmount will know less");
   }

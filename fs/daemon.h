@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct DaemonOptions {
   RuntimePaths runtime;
   std::string version;  // of the program, for "status"
   bool read_only = false;
+  std::optional<int64_t> as_of_ms = {};  // the vault as it was then, Unix time; read_only is set
   bool allow_other = false;
   int64_t idle_s = 0;  // unmount after so many seconds without use; 0: never
   bool lock_on_suspend = false;  // unmount before the machine sleeps, whoever uses the mount

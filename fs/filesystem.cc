@@ -62,7 +62,20 @@ Filesystem::Filesystem(store::Vault& vault, const Options& options)
       tree_(vault.tree()),
       content_(vault.content()),
       options_{.keep_atime = options.keep_atime || vault.read_only(), .acls = options.acls, .owners = options.owners},
-      directory_(::open(vault.info().directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
+      directory_(::open(vault.info().directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)),
+      past_from_(options.past.root_hlc ? raw(kRootIno) : kVirtualFirst),
+      past_(vault, lookups_, options.past) {}
+
+Result<> Filesystem::check_writable(Ino ino) const {
+  return is_past(ino) ? Result<>(Error(Code::read_only, "the past cannot be changed")) : Result<>();
+}
+
+Result<> Filesystem::check_name(Ino directory, std::string_view name, Code taken) const {
+  TRY(store::check_name(name));
+  TRY(check_writable(directory));
+  if (directory == kRootIno && name == VirtualTree::kName) return Error(taken, "the name belongs to tain");
+  return {};
+}
 
 Result<Attr> Filesystem::shown(Result<Attr> attr) const {
   if (attr.ok()) {
@@ -87,10 +100,13 @@ store::NewInode Filesystem::new_inode(uint32_t mode, const Caller& caller) const
 
 Result<Attr> Filesystem::lookup(Ino directory, std::string_view name) {
   if (name.size() > store::kNameMax) return Error(Code::name_too_long, "name longer than 255 bytes");
+  if (is_past(directory)) return shown(past_.lookup(directory, name));
+  if (directory == kRootIno && name == VirtualTree::kName) return shown(past_.top());
   return counted(tree_.lookup(directory, name));
 }
 
 Result<Attr> Filesystem::acquire(Ino ino) {
+  if (is_past(ino)) return shown(past_.acquire(ino));
   return counted(tree_.getattr(ino));
 }
 
@@ -103,15 +119,21 @@ void Filesystem::orphaned(const store::Unlinked& unlinked) {
 }
 
 void Filesystem::reap(Ino ino) {
+  if (is_past(ino)) return past_.drop(ino);
   // Nobody waits for this. An orphan that could not be removed is on the vault's list and goes at the next open.
   static_cast<void>(tree_.reap(ino));
 }
 
 Result<Attr> Filesystem::getattr(Ino ino) {
+  if (is_past(ino)) return shown(past_.getattr(ino));
   return shown(tree_.getattr(ino));
 }
 
 Result<Attr> Filesystem::setattr(Ino ino, const store::AttrChange& change, const Caller& caller) {
+  if (is_past(ino)) {
+    // The kernel's word that a file is about to be written: the write will say it.
+    return is_empty(change) ? getattr(ino) : Result<Attr>(Error(Code::read_only, "the past cannot be changed"));
+  }
   store::AttrChange all = change;
   // chmod by someone outside the file's group clears set-group-id too; the kernel, who knows the caller's groups,
   // has done that already (setattr_prepare). The kernel holds the inode's lock: nobody changes the mode meanwhile.
@@ -134,6 +156,7 @@ Result<Attr> Filesystem::setattr(Ino ino, const store::AttrChange& change, const
 }
 
 Result<std::string> Filesystem::readlink(Ino ino) {
+  if (is_past(ino)) return past_.readlink(ino);
   std::string target = TRY(tree_.readlink(ino));
   if (!options_.keep_atime) tree_.note_access(ino);
   return target;
@@ -141,7 +164,7 @@ Result<std::string> Filesystem::readlink(Ino ino) {
 
 Result<Attr> Filesystem::make(Ino directory, std::string_view name, uint32_t mode, const Caller& caller,
                               uint64_t device) {
-  TRY(store::check_name(name));
+  TRY(check_name(directory, name, Code::exists));
   const uint32_t type = (mode & S_IFMT) == 0 ? S_IFREG : mode & S_IFMT;
   uint64_t rdev = 0;
   switch (type) {
@@ -160,7 +183,7 @@ Result<Attr> Filesystem::make(Ino directory, std::string_view name, uint32_t mod
 }
 
 Result<Attr> Filesystem::symlink(std::string_view target, Ino directory, std::string_view name, const Caller& caller) {
-  TRY(store::check_name(name));
+  TRY(check_name(directory, name, Code::exists));
   if (target.empty()) return Error(Code::not_found, "empty link target");
   if (target.size() > store::kSymlinkMax) return Error(Code::name_too_long, "link target longer than 4095 bytes");
   store::NewInode made = new_inode(S_IFLNK | 0777, caller);
@@ -169,6 +192,7 @@ Result<Attr> Filesystem::symlink(std::string_view target, Ino directory, std::st
 }
 
 Result<Attr> Filesystem::make_unnamed(Ino directory, uint32_t mode, const Caller& caller) {
+  TRY(check_writable(directory));
   Result<Attr> made = counted(tree_.make_unnamed(directory, new_inode(S_IFREG | (mode & kPermissionBits), caller)));
   // Counted above, so not reaped here but when the kernel forgets it; harmless if link() names it before.
   if (made.ok()) orphaned({.ino = made->ino, .orphan = true});
@@ -176,26 +200,27 @@ Result<Attr> Filesystem::make_unnamed(Ino directory, uint32_t mode, const Caller
 }
 
 Result<Attr> Filesystem::link(Ino ino, Ino directory, std::string_view name) {
-  TRY(store::check_name(name));
+  TRY(check_name(directory, name, Code::exists));
+  TRY(check_writable(ino));
   return counted(tree_.link(ino, directory, name));
 }
 
 Result<> Filesystem::unlink(Ino directory, std::string_view name) {
-  TRY(store::check_name(name));
+  TRY(check_name(directory, name));
   orphaned(TRY(tree_.unlink(directory, name)));
   return {};
 }
 
 Result<> Filesystem::rmdir(Ino directory, std::string_view name) {
-  TRY(store::check_name(name));
+  TRY(check_name(directory, name));
   orphaned(TRY(tree_.rmdir(directory, name)));
   return {};
 }
 
 Result<> Filesystem::rename(Ino from_directory, std::string_view from, Ino to_directory, std::string_view to,
                             uint32_t flags, const Caller& caller) {
-  TRY(store::check_name(from));
-  TRY(store::check_name(to));
+  TRY(check_name(from_directory, from));
+  TRY(check_name(to_directory, to));
   std::optional<store::NewInode> whiteout;
   if ((flags & RENAME_WHITEOUT) != 0) {
     // What overlayfs takes for "removed": a character device 0:0.
@@ -220,6 +245,11 @@ Result<> Filesystem::list(Ino directory, uint64_t offset, const std::function<bo
   constexpr uint64_t kDot = 1;  // cookies of the store start at 16 (docs/format.md §6.2)
   constexpr uint64_t kDotDot = 2;
   const uint8_t type = store::dirent_type(S_IFDIR);
+  if (is_past(directory)) {
+    return past_.list(directory, offset, [&](const VirtualTree::Item& item) {
+      return take({.name = item.name, .ino = item.ino, .type = item.type, .offset = item.offset});
+    });
+  }
   if (offset == 0 && !options_.keep_atime) tree_.note_access(directory);
   if (offset < kDot && !take({.name = ".", .ino = directory, .type = type, .offset = kDot})) return {};
   if (offset < kDotDot) {
@@ -232,11 +262,13 @@ Result<> Filesystem::list(Ino directory, uint64_t offset, const std::function<bo
 }
 
 Result<size_t> Filesystem::read(Ino ino, uint64_t offset, ByteSpan out, bool keep_atime) {
+  if (is_past(ino)) return past_.read(ino, offset, out);
   const bool is_noted = !keep_atime && !options_.keep_atime;
   return content_.read(ino, offset, out, is_noted ? store::Access::noted : store::Access::unnoticed);
 }
 
 Result<> Filesystem::write(Ino ino, uint64_t offset, ByteView data, const Caller& caller) {
+  TRY(check_writable(ino));
   TRY(check_range(offset, data.size()));
   const bool is_root = caller.uid == 0;
   uint32_t mode = 0;
@@ -258,6 +290,7 @@ Result<> Filesystem::clear_privileges(Ino ino, const Caller& caller) {
 }
 
 Result<> Filesystem::allocate(Ino ino, int mode, uint64_t offset, uint64_t length, const Caller& caller) {
+  TRY(check_writable(ino));
   if (length == 0) return Error(Code::invalid_argument, "empty range");
   TRY(check_range(offset, length));
   TRY(clear_privileges(ino, caller));
@@ -272,6 +305,7 @@ Result<> Filesystem::allocate(Ino ino, int mode, uint64_t offset, uint64_t lengt
 }
 
 Result<uint64_t> Filesystem::seek(Ino ino, uint64_t offset, int whence) {
+  if (is_past(ino) && (whence == SEEK_DATA || whence == SEEK_HOLE)) return past_.seek(ino, offset, whence == SEEK_HOLE);
   switch (whence) {
     case SEEK_DATA: return content_.seek(ino, offset, store::Whence::data);
     case SEEK_HOLE: return content_.seek(ino, offset, store::Whence::hole);
@@ -281,6 +315,8 @@ Result<uint64_t> Filesystem::seek(Ino ino, uint64_t offset, int whence) {
 
 Result<uint64_t> Filesystem::copy(Ino from, uint64_t from_offset, Ino to, uint64_t to_offset, uint64_t length,
                                   const Caller& caller) {
+  TRY(check_writable(to));
+  if (is_past(from)) return Error(Code::unsupported, "read it, and write that");  // which the kernel then does
   length = std::min(length, kCopyMax);
   TRY(check_range(from_offset, 0));
   TRY(check_range(to_offset, length));
@@ -289,6 +325,7 @@ Result<uint64_t> Filesystem::copy(Ino from, uint64_t from_offset, Ino to, uint64
 }
 
 Result<> Filesystem::sync(Ino ino) {
+  if (is_past(ino)) return {};
   return vault_.fsync(ino);
 }
 
@@ -320,13 +357,20 @@ Result<Bytes> Filesystem::get_xattr(Ino ino, const std::string& name) {
     // Found now; what salvage wrote there is about the vault that this one was made from.
     if (const auto damage = vault_.damage().describe(ino)) return Bytes(damage->begin(), damage->end());
   }
+  if (is_past(ino)) {
+    store::Xattrs all = TRY(past_.xattrs(ino));
+    const auto found = all.find(name);
+    if (found == all.end()) return Error(Code::no_attribute, "no such attribute");
+    if (!options_.owners.change_places() || !store::is_acl_name(name)) return std::move(found->second);
+    return translated_acl(found->second);
+  }
   Bytes value = TRY(tree_.get_xattr(ino, name));
   if (!options_.owners.change_places() || !store::is_acl_name(name)) return value;
   return translated_acl(value);
 }
 
 Result<std::string> Filesystem::list_xattrs(Ino ino, const Caller& caller) {
-  store::Xattrs xattrs = TRY(tree_.list_xattrs(ino));
+  store::Xattrs xattrs = is_past(ino) ? TRY(past_.xattrs(ino)) : TRY(tree_.list_xattrs(ino));
   if (vault_.damage().describe(ino)) xattrs.try_emplace(store::kDamagedXattr);
   std::string names;
   for (const auto& [name, value] : xattrs) {
@@ -338,6 +382,7 @@ Result<std::string> Filesystem::list_xattrs(Ino ino, const Caller& caller) {
 }
 
 Result<> Filesystem::set_xattr(Ino ino, const std::string& name, ByteView value, int flags, const Caller& caller) {
+  TRY(check_writable(ino));
   TRY(check_xattr_name(name));
   if (store::is_acl_name(name)) {
     const auto kind = name == store::kAclAccess ? store::AclKind::access : store::AclKind::standard;
@@ -362,6 +407,7 @@ Result<> Filesystem::set_xattr(Ino ino, const std::string& name, ByteView value,
 }
 
 Result<> Filesystem::remove_xattr(Ino ino, const std::string& name) {
+  TRY(check_writable(ino));
   TRY(check_xattr_name(name));
   Result<> removed = tree_.remove_xattr(ino, name);
   // Every file has an access control list, if only its mode.

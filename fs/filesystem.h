@@ -8,6 +8,8 @@
 // Every method marked [entry] tells the kernel of an inode: its count goes up by one, and the caller gives it
 // back with forget(), either because the kernel said so or because the reply did not reach the kernel.
 //
+// What is in .tain/ is fs/virtual_tree's: it fails with read_only for whoever wants to change it.
+//
 // Threads: all methods, concurrently. The vault outlives this.
 #pragma once
 
@@ -23,6 +25,7 @@
 #include "base/result.h"
 #include "fs/lookups.h"
 #include "fs/owners.h"
+#include "fs/virtual_tree.h"
 #include "store/content.h"
 #include "store/tree.h"
 #include "store/vault.h"
@@ -54,6 +57,7 @@ class Filesystem {
     bool keep_atime = false;  // reading changes no atime
     bool acls = true;         // else the attributes that hold ACLs are not supported; they are inherited all the same
     Owners owners{};          // how the numbers that callers have and see differ from those of the vault
+    VirtualTree::Options past{};  // of .tain/, or of a mount of the past, where everything is read-only
   };
   explicit Filesystem(store::Vault& vault) : Filesystem(vault, Options()) {}
   Filesystem(store::Vault& vault, const Options& options);
@@ -122,6 +126,12 @@ class Filesystem {
   static constexpr uint32_t kStatfsBlock = 4096;            // bytes
 
  private:
+  /// Whether `ino` is the virtual tree's.
+  bool is_past(Ino ino) const { return raw(ino) >= past_from_; }
+  /// Errors: read_only, where nothing can be changed.
+  Result<> check_writable(Ino ino) const;
+  /// Of a name that is to be made, removed or moved. `taken`: what the name .tain means to the caller.
+  Result<> check_name(Ino directory, std::string_view name, Code taken = Code::read_only) const;
   Result<> check_xattr_name(std::string_view name) const;
   /// `attr` as the mount shows it.
   Result<store::Attr> shown(Result<store::Attr> attr) const;
@@ -142,6 +152,8 @@ class Filesystem {
   const Options options_;
   UniqueFd directory_;  // the vault's, which may be moved while it is mounted
   Lookups lookups_;
+  const uint64_t past_from_;  // inode numbers from here on are the virtual tree's
+  VirtualTree past_;
 };
 
 }  // namespace tain::fs

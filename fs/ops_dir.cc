@@ -13,7 +13,7 @@ constexpr size_t kListingMax = 1 << 20;  // bytes in one reply, whatever the ker
 void op_lookup(fuse_req_t request, fuse_ino_t directory, const char* name) {
   serve(request, Op::lookup, [&](Filesystem& fs, Reply& reply) -> Result<> {
     Result<store::Attr> found = fs.lookup(to_ino(directory), name);
-    if (found.is(Code::not_found)) {
+    if (found.is(Code::not_found) && !is_virtual(to_ino(directory))) {  // there it may come to be by itself
       reply.no_entry();
     } else {
       reply.entry(TRY(std::move(found)));

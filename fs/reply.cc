@@ -20,6 +20,7 @@ timespec to_timespec(const store::Time& time) {
 /// The kernel leaves clearing set-user-id and set-group-id to us (HANDLE_KILLPRIV) and does not look whether a write
 /// did so. It must not remember the attributes of a file that could lose them.
 double attr_timeout_s(const store::Attr& attr) {
+  if (is_volatile(attr.ino)) return 0;
   return S_ISREG(attr.mode) && (attr.mode & (S_ISUID | S_ISGID)) != 0 ? 0 : kCacheTimeout_s;
 }
 
@@ -48,7 +49,7 @@ fuse_entry_param to_entry(const store::Attr& attr) {
   out.generation = 0;  // inode numbers are never reused
   out.attr = to_stat(attr);
   out.attr_timeout = attr_timeout_s(attr);
-  out.entry_timeout = kCacheTimeout_s;
+  out.entry_timeout = is_volatile(attr.ino) ? 0 : kCacheTimeout_s;
   return out;
 }
 

@@ -27,7 +27,8 @@ namespace tain::fs {
 /// by it send a block in one request.
 struct stat to_stat(const store::Attr& attr);
 
-/// What the kernel is told of a name. It may believe it for a day: nobody else changes this file system.
+/// What the kernel is told of a name. It may believe it for a day: nobody else changes this file system. Not what is
+/// volatile in .tain/.
 fuse_entry_param to_entry(const store::Attr& attr);
 
 inline constexpr double kCacheTimeout_s = 24 * 3600;

@@ -82,7 +82,8 @@ Filesystem::Options filesystem_options(store::Vault& vault, const MountOptions& 
   const auto root = vault.tree().getattr(kRootIno);
   return {.keep_atime = has("noatime"),
           .acls = !has("noacl") && (has("acl") || matter),
-          .owners = root.ok() ? Owners::between({root->uid, root->gid}, {::geteuid(), ::getegid()}) : Owners()};
+          .owners = root.ok() ? Owners::between({root->uid, root->gid}, {::geteuid(), ::getegid()}) : Owners(),
+          .past = options.past};
 }
 
 /// The kernel keeps the flushes of mapped pages for later; ask for them while somebody listens.

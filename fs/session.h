@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "fs/virtual_tree.h"
 #include "store/vault.h"
 
 namespace tain::fs {
@@ -22,6 +23,7 @@ struct MountOptions {
   /// Further -o values for FUSE, already checked by the caller, and `acl` or `noacl`. Without those two POSIX ACLs are
   /// on if others may use the mount or some entry of the vault has, or had, an ACL.
   std::vector<std::string> fuse_options;
+  VirtualTree::Options past{};  // of .tain/, or of a mount of the past
 };
 
 /// A mounted vault. Always nosuid,nodev, with the kernel checking permissions (default_permissions).

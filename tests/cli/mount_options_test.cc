@@ -19,6 +19,13 @@ TEST(MountOptionsTest, TakesWhatItKnows) {
   EXPECT_FALSE(flags.read_only) << "the last one counts";
 }
 
+TEST(MountOptionsTest, TakesATimeOfThePast) {
+  MountFlags flags;
+
+  ASSERT_TRUE(add_mount_options("noexec,at=3h ago", flags).ok());
+  EXPECT_EQ(flags.at, "3h ago");
+}
+
 TEST(MountOptionsTest, TellsHowToScrub) {
   MountFlags flags;
   EXPECT_EQ(flags.scrub_rate_bytes_s, uint64_t{4} << 20);
