@@ -27,6 +27,10 @@ constexpr std::string_view kPasswordText =
     "TAIN_KEYFILE or the credential tain.keyfile. Recovery words may be given in the place of a password, in any case\n"
     "and cut to their first four letters; with --recovery a wrong word is named.\n";
 
+constexpr std::string_view kVersionText =
+    "VERSION: a number as tain log shows it, -1 for the one before the present, or a time, such as 2026-11-01,\n"
+    "2026-11-01T10:00, yesterday or '3h ago': the version that was there at its end.\n";
+
 std::string left_column(const Option& option) {
   std::string text = option.letter != 0 ? std::string("  -") + option.letter + ", --" : "      --";
   text += option.name;
@@ -150,8 +154,37 @@ const std::vector<Command>& commands() {
       {"ls", {}, "VAULT[:PATH] | VAULT PATH", 1, 2, "list a directory in a vault, mounted or not",
        "What is damaged does not keep the rest from being listed; the exit status is then 3.\n",
        join({{{"long", 'l', "", "with permissions, owner, size and time"}}, key_options(), {kJson}}), cmd_ls},
-      {"cat", {}, "VAULT:PATH | VAULT PATH", 1, 2, "write a file of a vault, mounted or not, to standard output", "",
-       join({key_options()}), cmd_cat},
+      {"cat", {}, "VAULT:PATH[@VERSION] | VAULT PATH[@VERSION]", 1, 2, "write a file of a vault, mounted or not, to standard output",
+       kVersionText, join({key_options()}), cmd_cat},
+      {"log", {}, "PATH | VAULT:PATH", 1, 1, "show the versions of a file, newest first",
+       "PATH: below a mountpoint. A version is shown with its number, the time since when the file was like that, its size,\n"
+       "and what was different from the version before. What was overwritten within a second may not be there; under a\n"
+       "program that writes without end there is a version a minute.\n",
+       join({key_options(), {kJson}}), cmd_log},
+      {"diff", {}, "PATH[@VERSION] [PATH[@VERSION]]", 1, 2, "show what changed in a file",
+       "PATH: below a mountpoint, or VAULT:PATH. Of one path without a version, the last change; of one with a version,\n"
+       "what changed since. The texts stay in memory; the program diff compares them. VERSION: see tain cat --help.\n",
+       join({key_options(), {kJson}}), cmd_diff},
+      {"restore", {}, "PATH[@VERSION]", 1, 1, "bring a version of a file back, or what was removed",
+       "PATH: below a mountpoint, or VAULT:PATH. The version becomes the newest one of the file; what is there now becomes a\n"
+       "version, so nothing is lost. Without a version PATH comes back from the trash. With --to a new file is made; if its\n"
+       "place is taken, it gets another name, which is printed. Folders: copy them out of .tain/at/TIME in a mount.\n"
+       "VERSION: see tain cat --help.\n",
+       join({{{"to", 0, "PATH", "restore it there, a path in the same vault"}}, key_options(), {kJson}}), cmd_restore},
+      {"trash list", {}, "VAULT|MOUNTPOINT", 1, 1, "show what was removed, last removed first", "A folder that was removed with what was in it is one line.\n",
+       join({key_options(), {kJson}}), cmd_trash_list},
+      {"trash restore", {}, "PATH[@TIME]", 1, 1, "bring back what was removed, with its history",
+       "PATH: as tain trash list shows it, below a mountpoint or as VAULT:PATH; of several the one that was removed last, or\n"
+       "last until TIME. A folder comes back with all that was removed with it. If the place is taken, it gets another name,\n"
+       "which is printed. Exits with 3 when something of a folder could not be restored.\n",
+       join({{{"to", 0, "PATH", "restore it there, a path in the same vault"}}, key_options(), {kJson}}), cmd_trash_restore},
+      {"trash empty", {}, "VAULT|MOUNTPOINT", 1, 1, "remove what is in the trash for good",
+       "With all versions of it. This cannot be undone.\n",
+       join({{{"older-than", 0, "TIME", "only what was removed that long ago, e.g. 30d"}}, key_options(), {kJson}}), cmd_trash_empty},
+      {"prune", {}, "VAULT|MOUNTPOINT", 1, 1, "drop versions that nobody is likely to want, and old trash",
+       "Versions stay for a day; then the last of each hour for a week, of each day for 91 days, of each month for ever. The\n"
+       "trash keeps what was removed less than 30 days ago. This cannot be undone; --dry-run says how much it would be.\n",
+       join({{{"dry-run", 0, "", "change nothing"}}, key_options(), {kJson}}), cmd_prune},
       {"check", {}, "VAULT", 1, 1, "read everything in a vault and say what is damaged",
        "The vault must not be mounted. Checks the header's copies, the structure of the database, every checksum and\n"
        "seal, counts and links. Rot: the storage returned other bytes than were written; tampering: somebody or some\n"

@@ -30,6 +30,7 @@ constexpr size_t kReplyBacklogMax = 256 * 1024;  // bytes that a client has not 
 constexpr std::pair<Code, std::string_view> kCodeNames[] = {
     {Code::usage, "bad_request"}, {Code::no_space, "no_space"},   {Code::io, "io"},
     {Code::corrupt, "corrupt"},   {Code::read_only, "read_only"}, {Code::memory, "memory"},
+    {Code::not_found, "not_found"}, {Code::exists, "exists"},     {Code::is_directory, "is_directory"},
 };
 constexpr Code kOtherCode = Code::unsupported;
 

@@ -20,6 +20,7 @@
 #include "fs/compact_request.h"
 #include "fs/control.h"
 #include "fs/damage_report.h"
+#include "fs/history_request.h"
 #include "fs/idle.h"
 #include "fs/logind.h"
 #include "fs/mountpoint.h"
@@ -155,11 +156,14 @@ ControlServer::Handler control_handler(store::Vault& vault, Session& session, Sc
     if (op == "scrub") return scrub_request(scrub, request);
     if (op == "compact") return answer_compact(vault, request);
     if (op == "scrub_state") return scrub_report(vault, scrub, request);
+    if (is_history_request(op))
+      return answer_history(vault, request, [&session](Ino directory, const std::string& name) { session.changed(directory, name); });
     if (op == "stop") {
       session.cut_off();
       return reply_for({});
     }
-    return reply_for(Error(Code::usage, "unknown op").hint("status, counters, sync, compact, scrub, scrub_state, stop or wait_closed"));
+    return reply_for(Error(Code::usage, "unknown op").hint("status, counters, sync, compact, scrub, scrub_state, log, restore, trash_list, "
+                                                                 "trash_restore, trash_empty, prune, stop or wait_closed"));
   };
 }
 

@@ -249,6 +249,12 @@ void Session::forget_root_attributes() {
   static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session, FUSE_ROOT_ID, -1, 0));
 }
 
+void Session::changed(Ino directory, const std::string& name) {
+  // What the kernel does not know is an error that means: nothing to forget.
+  static_cast<void>(fuse_lowlevel_notify_inval_entry(impl_->session, raw(directory), name.c_str(), name.size()));
+  static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session, raw(directory), 0, 0));
+}
+
 void Session::cut_off() {
   // One at a time: dropping a page that a program changed waits for a request that run() must still answer.
   std::lock_guard lock(impl_->cut_off_mutex);

@@ -51,6 +51,8 @@ class Session {
   uint64_t requests() const;
   /// Makes the kernel ask for the root's attributes when it is next used. Not from within a request.
   void forget_root_attributes();
+  /// Somebody else than the kernel has made, removed or replaced `name`. Not from within a request.
+  void changed(Ino directory, const std::string& name);
   /// Ends run() although programs may have files open. First makes the kernel drop the content that it keeps of files,
   /// mapped pages included, which would live as long as a file is open. Returns when that is done, whoever began it.
   /// Threads: any, but not from within a request.

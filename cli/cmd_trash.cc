@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// tain trash list, restore and empty, and tain prune: what was removed, and what goes for good.
+#include "base/clock.h"
+#include "base/moment.h"
+#include "cli/commands.h"
+#include "cli/duration.h"
+#include "cli/history_source.h"
+#include "cli/pager.h"
+#include "fs/history_request.h"
+
+namespace tain::cli {
+namespace {
+
+using nlohmann::json;
+
+std::string path_of(const json& item) {
+  auto path = fs::path_from_json(item.value("path", json()));
+  return path.ok() ? *path : "?";
+}
+
+std::string line_of(const World& world, const json& item) {
+  const uint64_t entries = item.value("entries", uint64_t{1});
+  std::string size = format_bytes(item.value("size", uint64_t{0}));
+  size.insert(0, 11 - std::min<size_t>(size.size(), 11), ' ');
+  std::string line = human_time(item.value("removed_ms", int64_t{0})) + "  " + size + "  " + printable(world, path_of(item));
+  if (item.value("type", std::string()) == "directory") line += "/";
+  if (entries > 1) line += "  (" + std::to_string(entries) + " entries)";
+  return line + '\n';
+}
+
+}  // namespace
+
+Result<json> find_in_trash(HistorySource& source, const EntryArgument& entry) {
+  const json items = TRY(source.collect({{"op", "trash_list"}}, "items"));  // last removed first
+  int64_t until_ms = INT64_MAX;
+  if (!entry.version.empty()) until_ms = TRY(parse_moment(entry.version, system_clock().wall_ns() / 1'000'000)).ms;
+  for (const json& item : items)
+    if (path_of(item) == entry.path && item.value("removed_ms", int64_t{0}) <= until_ms) return item;
+  return Error(Code::not_found, entry.path + " is not in the trash").hint("tain trash list VAULT shows what is");
+}
+
+Result<> cmd_trash_list(World& world, const Arguments& arguments) {
+  const Target target = TRY(find_target(arguments.positional()[0]));
+  auto source = TRY(HistorySource::open(world, arguments, target, /*writes=*/false));
+  const json items = TRY(source->collect({{"op", "trash_list"}}, "items"));
+  TRY(source->close());
+  if (arguments.has("json")) {
+    print_json(world, items);
+    return {};
+  }
+  std::string text;
+  for (const json& item : items) text += line_of(world, item);
+  if (items.empty()) note(world, "the trash is empty");
+  return show_paged(world, text);
+}
+
+Result<> cmd_trash_restore(World& world, const Arguments& arguments) {
+  const EntryArgument entry = TRY(find_entry(arguments.positional()[0]));
+  auto source = TRY(HistorySource::open(world, arguments, entry.target, /*writes=*/true));
+  json request = {{"op", "trash_restore"}, {"id", TRY(find_in_trash(*source, entry))["id"]}, {"rename", true}};
+  if (const auto to = arguments.value("to")) {
+    const auto place = find_entry(*to);
+    request["to"] = fs::path_to_json(place.ok() && place->target.vault_directory == entry.target.vault_directory ? place->path : *to);
+  }
+  const json reply = TRY(source->request(request));
+  TRY(source->close());
+  return report_restored(world, arguments, entry, reply);
+}
+
+Result<> cmd_trash_empty(World& world, const Arguments& arguments) {
+  const Target target = TRY(find_target(arguments.positional()[0]));
+  json request = {{"op", "trash_empty"}};
+  if (const auto age = arguments.value("older-than"))
+    request["before_ms"] = system_clock().wall_ns() / 1'000'000 - TRY(parse_duration(*age)) * 1000;
+  auto source = TRY(HistorySource::open(world, arguments, target, /*writes=*/true));
+  const json reply = TRY(source->request(request));
+  TRY(source->close());
+  const uint64_t entries = reply.value("entries", uint64_t{0});
+  if (arguments.has("json")) {
+    print_json(world, {{"entries", entries}});
+  } else {
+    world.out << "removed " << entries << (entries == 1 ? " entry" : " entries") << " for good\n";
+  }
+  return {};
+}
+
+Result<> cmd_prune(World& world, const Arguments& arguments) {
+  const Target target = TRY(find_target(arguments.positional()[0]));
+  const bool dry_run = arguments.has("dry-run");
+  auto source = TRY(HistorySource::open(world, arguments, target, !dry_run));
+  const json reply = TRY(source->request({{"op", "prune"}, {"dry_run", dry_run}}));
+  TRY(source->close());
+  const uint64_t states = reply.value("states", uint64_t{0}), entries = reply.value("entries", uint64_t{0});
+  if (arguments.has("json")) {
+    print_json(world, {{"dry_run", dry_run}, {"states", states}, {"entries", entries}});
+  } else {
+    world.out << (dry_run ? "would drop " : "dropped ") << states << (states == 1 ? " version and " : " versions and ") << entries
+              << (entries == 1 ? " entry" : " entries") << " of the trash\n";
+  }
+  return {};
+}
+
+}  // namespace tain::cli

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/history_request.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <map>
+
+#include "fs/virtual_tree.h"
+#include "store/acl.h"
+#include "store/content.h"
+#include "store/past.h"
+#include "store/retention.h"
+#include "store/trash.h"
+#include "store/tree.h"
+
+namespace tain::fs {
+
+using nlohmann::json;
+using store::PastState;
+
+namespace {
+
+constexpr size_t kListed = 400;             // versions or items in one reply
+constexpr size_t kCopyStep = 1 << 20;       // bytes
+constexpr int64_t kTrashKept_ms = int64_t{30} * 86'400'000;
+constexpr size_t kFreeNamesMax = 1000;
+/// No editor's, and no name that anybody has; of what is being restored.
+constexpr std::string_view kUnfinished = ".tain-restore~";
+
+struct Place {
+  Ino directory{};
+  std::string name;
+};
+
+Result<std::vector<std::string>> split(const std::string& path) {
+  std::vector<std::string> out;
+  for (size_t start = 0; start < path.size();) {
+    const size_t slash = std::min(path.find('/', start), path.size());
+    std::string name = path.substr(start, slash - start);
+    if (name == "..") return Error(Code::usage, "a path in a vault has no ..");
+    if (!name.empty() && name != ".") out.push_back(std::move(name));
+    start = slash + 1;
+  }
+  return out;
+}
+
+/// Where `path` is or would be. Symbolic links are not followed. Errors: not_found, usage (the root).
+Result<Place> find_place(store::Tree& tree, const std::string& path) {
+  std::vector<std::string> names = TRY(split(path));
+  if (names.empty()) return Error(Code::usage, "the vault's root has no history of its own");
+  Place out{.directory = kRootIno, .name = std::move(names.back())};
+  names.pop_back();
+  for (const std::string& name : names) {
+    const store::Attr attr = TRY(tree.lookup(out.directory, name));
+    if (!S_ISDIR(attr.mode)) return Error(Code::not_directory, "not a directory");
+    out.directory = attr.ino;
+  }
+  return out;
+}
+
+/// A name like `place.name` that nobody has.
+Result<std::string> free_name(store::Tree& tree, const Place& place) {
+  const std::string extension(extension_of(place.name));
+  const std::string stem = place.name.substr(0, place.name.size() - extension.size());
+  for (size_t number = 1; number < kFreeNamesMax; ++number) {
+    const std::string mark = number == 1 ? " (restored)" : " (restored " + std::to_string(number) + ")";
+    const size_t room = store::kNameMax - mark.size() - extension.size();
+    std::string name = stem.substr(0, room) + mark + extension;
+    if (const auto taken = tree.lookup(place.directory, name); taken.is(Code::not_found)) return name;
+  }
+  return Error(Code::exists, "too many restored ones are there already");
+}
+
+std::string_view type_name(uint32_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFDIR: return "directory";
+    case S_IFREG: return "file";
+    case S_IFLNK: return "symlink";
+    default: return "other";
+  }
+}
+
+uint64_t size_of(const store::Inode& inode) { return inode.is_symlink() ? inode.symlink.size() : inode.content.size; }
+
+/// What is different from the state before.
+json changes(const NamedState* before, const NamedState& state) {
+  if (before == nullptr) return json::array({"made"});
+  const store::Inode &a = before->state.inode, &b = state.state.inode;
+  json out = json::array();
+  if (size_of(a) != size_of(b) || a.mtime != b.mtime || a.symlink != b.symlink) out.push_back("content");
+  if (a.mode != b.mode) out.push_back("permissions");
+  if (a.uid != b.uid || a.gid != b.gid) out.push_back("owner");
+  if (out.empty()) out.push_back("attributes");
+  return out;
+}
+
+json describe(const std::vector<NamedState>& states, size_t index) {
+  const NamedState& named = states[index];
+  const store::Inode& inode = named.state.inode;
+  const uint64_t ended = named.state.ended_hlc;
+  char mode[8];
+  std::snprintf(mode, sizeof mode, "%04o", inode.mode & 07777);
+  json out = {{"number", index + 1},
+              {"name", path_to_json(named.name)},
+              {"since_ms", ms_of_hlc(named.since)},
+              {"mtime", inode.mtime.seconds},
+              {"type", type_name(inode.mode)},
+              {"mode", mode},
+              {"uid", inode.uid},
+              {"gid", inode.gid},
+              {"size", size_of(inode)},
+              {"changed", changes(index == 0 ? nullptr : &states[index - 1], named)}};
+  if (ended != 0) out["until_ms"] = ms_of_hlc(ended);
+  return out;
+}
+
+Result<size_t> start_of(const json& request) {
+  const json from = request.value("from", json(0));
+  if (!from.is_number_integer() || from < 0) return Error(Code::usage, "from is no number");
+  return from.get<size_t>();
+}
+
+Result<std::vector<NamedState>> states_at(store::Vault& vault, const std::string& path) {
+  const Place place = TRY(find_place(vault.tree(), path));
+  const store::Attr attr = TRY(vault.tree().lookup(place.directory, place.name));
+  return named_states(vault, attr.ino, extension_of(place.name));
+}
+
+/// {"path", "from"}: versions from the newest on.
+Result<json> answer_log(store::Vault& vault, const json& request) {
+  const std::string path = TRY(path_from_json(request.value("path", json())));
+  const auto states = TRY(states_at(vault, path));
+  const size_t from = TRY(start_of(request));
+  json out = {{"ok", true}, {"versions", json::array()}, {"count", states.size()}};
+  for (size_t i = from; i < states.size() && i < from + kListed; ++i)
+    out["versions"].push_back(describe(states, states.size() - 1 - i));
+  if (from + kListed < states.size()) out["next"] = from + kListed;
+  return out;
+}
+
+Result<> copy_content(store::Vault& vault, const PastState& from, Ino to) {
+  Bytes buffer(std::min<uint64_t>(kCopyStep, from.inode.content.size));
+  for (uint64_t offset = 0; offset < from.inode.content.size;) {
+    const size_t wanted = std::min<uint64_t>(buffer.size(), from.inode.content.size - offset);
+    const size_t got = TRY(vault.past().read(from, offset, ByteSpan(buffer).first(wanted)));
+    if (got == 0) return Error(Code::stale, "the version was pruned meanwhile");
+    const auto piece = ByteView(buffer).first(got);
+    // Holes stay holes.
+    if (std::any_of(piece.begin(), piece.end(), [](uint8_t byte) { return byte != 0; }))
+      TRY(vault.content().write(to, offset, piece));
+    offset += got;
+  }
+  store::AttrChange size;
+  size.size = from.inode.content.size;
+  TRY(vault.tree().setattr(to, size));
+  return {};
+}
+
+/// All of `from` but its name, in an inode of its own.
+Result<> fill(store::Vault& vault, const PastState& from, Ino to) {
+  store::Tree& tree = vault.tree();
+  if (from.inode.is_regular()) TRY(copy_content(vault, from, to));
+  for (const auto& [name, value] : TRY(vault.past().xattrs(from))) {
+    if (name == store::kAclAccess) {
+      TRY(tree.set_acl(to, store::AclKind::access, value, true));
+    } else if (!store::is_acl_name(name)) {
+      TRY(tree.set_xattr(to, name, value, store::XattrMode::any));
+    }
+  }
+  store::AttrChange attributes;
+  if (!from.inode.is_symlink()) attributes.mode = from.inode.mode & 07777;
+  attributes.mtime = from.inode.mtime;
+  TRY(tree.setattr(to, attributes));
+  return {};
+}
+
+/// Makes `from` the newest version of `to`, or `to` itself. What has the name becomes a version.
+Result<> install(store::Vault& vault, const PastState& from, const Place& to) {
+  store::Tree& tree = vault.tree();
+  const store::Inode& inode = from.inode;
+  if (inode.is_directory()) return Error(Code::is_directory, "a directory has no versions").hint("copy it out of .tain/at/TIME");
+  const std::string unfinished(kUnfinished);
+  if (auto left = tree.unlink(to.directory, unfinished); left.ok() && left->orphan) TRY(tree.reap(left->ino));
+  const store::Attr made = TRY(tree.make(to.directory, unfinished,
+                                         {.mode = inode.mode, .uid = inode.uid, .gid = inode.gid, .rdev = inode.rdev, .symlink = inode.symlink}));
+  Result<> done = fill(vault, from, made.ino);
+  std::optional<store::Unlinked> replaced;
+  if (done.ok()) {
+    auto renamed = tree.rename(to.directory, unfinished, to.directory, to.name, store::RenameMode::replace);
+    if (renamed.ok()) {
+      if (*renamed && (*renamed)->orphan) TRY(tree.reap((*renamed)->ino));
+      return {};
+    }
+    done = std::move(renamed).error();
+  }
+  if (auto gone = tree.unlink(to.directory, unfinished); gone.ok() && gone->orphan) TRY(tree.reap(gone->ino));
+  return done;
+}
+
+/// {"path", "number", "to", "rename"}.
+Result<json> answer_restore(store::Vault& vault, const json& request, const NameChanged& changed) {
+  const std::string path = TRY(path_from_json(request.value("path", json())));
+  const json number = request.value("number", json());
+  auto states = TRY(states_at(vault, path));
+  if (!number.is_number_integer() || number < 1 || number > states.size()) return Error(Code::usage, "no such version");
+  const std::string target = request.contains("to") ? TRY(path_from_json(request["to"])) : path;
+  Place to = TRY(find_place(vault.tree(), target));
+  if (to.directory == kRootIno && to.name == VirtualTree::kName) return Error(Code::exists, "the name belongs to tain");
+  const bool is_elsewhere = request.contains("to");
+  std::string name = to.name;
+  if (is_elsewhere && vault.tree().lookup(to.directory, to.name).ok()) {
+    if (!request.value("rename", false)) return Error(Code::exists, target + " is taken");
+    name = TRY(free_name(vault.tree(), to));
+  }
+  const std::string folder = target.substr(0, target.size() - std::min(target.size(), to.name.size()));
+  to.name = name;
+  TRY(install(vault, states[number.get<size_t>() - 1].state, to));
+  changed(to.directory, to.name);
+  return json{{"ok", true}, {"path", path_to_json(is_elsewhere ? folder + name : target)}};
+}
+
+/// Where directories are, or were.
+class Paths {
+ public:
+  Paths(store::Tree& tree, const std::vector<store::TrashItem>& items) : tree_(tree) {
+    for (const store::TrashItem& item : items)
+      if (S_ISDIR(item.mode)) removed_.insert_or_assign(raw(item.name.dirent.child), &item.name);
+  }
+  /// With a slash at its end; what is not known begins with `…/`.
+  const std::string& of(Ino directory) {
+    if (const auto known = known_.find(raw(directory)); known != known_.end()) return known->second;
+    known_[raw(directory)] = "…/";  // for a circle in a damaged vault
+    return known_[raw(directory)] = find(directory);
+  }
+
+ private:
+  std::string find(Ino directory) {
+    if (directory == kRootIno) return "";
+    if (const auto gone = removed_.find(raw(directory)); gone != removed_.end())
+      return of(gone->second->dirent.directory) + gone->second->dirent.name + "/";
+    const auto parent = tree_.parent(directory);
+    if (!parent.ok()) return "…/";
+    std::string name;
+    static_cast<void>(tree_.list(*parent, Cookie{0}, [&](const store::ListItem& item) {
+      if (item.ino == directory) name = item.name;
+      return name.empty();
+    }).ok());
+    return name.empty() ? "…/" : of(*parent) + name + "/";
+  }
+  store::Tree& tree_;
+  std::map<uint64_t, const store::PastName*> removed_;
+  std::map<uint64_t, std::string> known_;
+};
+
+std::string id_of(const store::PastName& name) {
+  return std::to_string(raw(name.dirent.directory)) + "." + std::to_string(name.ended_hlc);
+}
+
+/// {"from"}: what was removed as one, last removed first.
+Result<json> answer_trash_list(store::Vault& vault, const json& request) {
+  const auto items = TRY(vault.trash().list());
+  const auto roots = TRY(vault.trash().roots());
+  Paths paths(vault.tree(), items);
+  const size_t from = TRY(start_of(request));
+  json out = {{"ok", true}, {"items", json::array()}, {"count", roots.size()}};
+  for (size_t i = from; i < roots.size() && i < from + kListed; ++i) {
+    const store::TrashRoot& root = roots[roots.size() - 1 - i];
+    const store::PastName& name = root.item.name;
+    out["items"].push_back({{"id", id_of(name)},
+                            {"path", path_to_json(paths.of(name.dirent.directory) + name.dirent.name)},
+                            {"type", type_name(root.item.mode)},
+                            {"removed_ms", ms_of_hlc(name.ended_hlc)},
+                            {"entries", root.entries},
+                            {"size", root.size}});
+  }
+  if (from + kListed < roots.size()) out["next"] = from + kListed;
+  return out;
+}
+
+/// {"id", "to", "rename"}.
+Result<json> answer_trash_restore(store::Vault& vault, const json& request, const NameChanged& changed) {
+  const json id = request.value("id", json());
+  const auto roots = TRY(vault.trash().roots());
+  const auto root = std::find_if(roots.begin(), roots.end(), [&](const store::TrashRoot& one) { return id == id_of(one.item.name); });
+  if (root == roots.end()) return Error(Code::not_found, "that is not in the trash any more");
+  store::Tree& tree = vault.tree();
+  const store::PastName& past = root->item.name;
+  Place to{past.dirent.directory, past.dirent.name};
+  if (request.contains("to")) {
+    const std::string target = TRY(path_from_json(request["to"]));
+    to = TRY(find_place(tree, target));
+    if (to.directory == kRootIno && to.name == VirtualTree::kName) return Error(Code::exists, "the name belongs to tain");
+  } else if (const auto directory = tree.getattr(to.directory); !directory.ok() || directory->nlink == 0) {
+    return Error(Code::not_found, "the folder that it was in is gone").hint("--to says where it shall be");
+  }
+  if (tree.lookup(to.directory, to.name).ok()) {
+    if (!request.value("rename", false)) return Error(Code::exists, "its name is taken");
+    to.name = TRY(free_name(tree, to));
+  }
+  const store::Restored restored = TRY(vault.trash().restore(past, to.directory, to.name));
+  changed(to.directory, to.name);
+  Paths paths(tree, {});
+  return json{{"ok", true},
+              {"path", path_to_json(paths.of(to.directory) + to.name)},
+              {"entries", restored.entries},
+              {"failed", restored.failed}};
+}
+
+/// {"before_ms"}: only what was removed before.
+Result<json> answer_trash_empty(store::Vault& vault, const json& request) {
+  const json before = request.value("before_ms", json());
+  if (!before.is_null() && !before.is_number_integer()) return Error(Code::usage, "before_ms is no time");
+  const store::Pruned pruned = TRY(vault.trash().empty(before.is_null() ? UINT64_MAX : hlc_of_ms(before.get<int64_t>())));
+  return json{{"ok", true}, {"entries", pruned.entries}};
+}
+
+/// {"dry_run"}.
+Result<json> answer_prune(store::Vault& vault, const json& request) {
+  const bool dry_run = request.value("dry_run", false);
+  const int64_t now_ms = ms_of_hlc(vault.hlc_now());
+  store::Trash trash = vault.trash();
+  const store::Pruned states = TRY(trash.prune(store::Retention(), now_ms / 1000, dry_run));
+  const uint64_t before = hlc_of_ms(now_ms - kTrashKept_ms);
+  uint64_t entries = 0;
+  if (dry_run) {
+    const auto items = TRY(trash.list());
+    entries = static_cast<uint64_t>(
+        std::count_if(items.begin(), items.end(), [&](const store::TrashItem& item) { return item.name.ended_hlc < before; }));
+  } else {
+    entries = TRY(trash.empty(before)).entries;
+  }
+  return json{{"ok", true}, {"states", states.states}, {"entries", entries}, {"dry_run", dry_run}};
+}
+
+Result<json> answer(store::Vault& vault, const json& request, const NameChanged& changed) {
+  const json op = request.value("op", json());
+  const bool writes = op != "log" && op != "trash_list" && !(op == "prune" && request.value("dry_run", false));
+  if (writes && vault.read_only()) return Error(Code::read_only, "the vault is open read-only");
+  if (op == "log") return answer_log(vault, request);
+  if (op == "restore") return answer_restore(vault, request, changed);
+  if (op == "trash_list") return answer_trash_list(vault, request);
+  if (op == "trash_restore") return answer_trash_restore(vault, request, changed);
+  if (op == "trash_empty") return answer_trash_empty(vault, request);
+  if (op == "prune") return answer_prune(vault, request);
+  return Error(Code::usage, "unknown op");
+}
+
+}  // namespace
+
+bool is_history_request(const json& op) {
+  static constexpr std::string_view kOps[] = {"log", "restore", "trash_list", "trash_restore", "trash_empty", "prune"};
+  return op.is_string() && std::find(std::begin(kOps), std::end(kOps), op.get<std::string>()) != std::end(kOps);
+}
+
+json answer_history(store::Vault& vault, const json& request, const NameChanged& changed) {
+  auto reply = answer(vault, request, changed);
+  return reply.ok() ? *std::move(reply) : reply_for(reply.error());
+}
+
+json path_to_json(const std::string& path) {
+  const json text = path;
+  const std::string line = text.dump(-1, ' ', false, json::error_handler_t::replace);
+  if (json::parse(line) == text) return text;
+  return {{"hex", to_hex(as_bytes(path))}};
+}
+
+Result<std::string> path_from_json(const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_object() && value.contains("hex") && value["hex"].is_string()) {
+    if (const auto bytes = from_hex(value["hex"].get<std::string>())) return std::string(as_text(*bytes));
+  }
+  return Error(Code::usage, "not a path");
+}
+
+}  // namespace tain::fs

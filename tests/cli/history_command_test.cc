@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// tain log, diff, cat, restore, trash and prune of a vault that is not mounted. tests/e2e/history.sh has the rest.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "base/moment.h"
+#include "cli/history_source.h"
+#include "store/content.h"
+#include "store/tree.h"
+#include "store/vault.h"
+#include "tests/cli/fake_world.h"
+#include "tests/support/temp_vault.h"
+
+namespace tain::cli {
+namespace {
+
+using nlohmann::json;
+
+class HistoryCommandTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    pass_ = fake_.directory.file("pass", "pass");
+    ::chmod(pass_.c_str(), 0600);
+    ASSERT_EQ(fake_.run({"init", "--kdf-time", "0", "--passfile", pass_, vault_}), 0) << fake_.err.str();
+    change([this](store::Vault& vault) {
+      const Ino folder = vault.tree().make(kRootIno, "folder", {.mode = S_IFDIR | 0700}).value().ino;
+      for (const char* text : {"one\n", "one\ntwo\n", "three\n"}) {
+        save(vault, folder, "notes.md", text);
+        clock_.advance_seconds(3600);
+      }
+    });
+  }
+  /// Opens the vault as a mount does, with a clock of its own.
+  void change(const std::function<void(store::Vault&)>& what) {
+    store::OpenOptions options;
+    options.history = true;
+    options.committer_thread = false;
+    options.clock = &clock_;
+    auto vault = store::Vault::open(vault_, options, Secret::copy_of(as_bytes("pass"))).value();
+    what(*vault);
+    ASSERT_TRUE(vault->close().ok());
+  }
+  static void save(store::Vault& vault, Ino folder, const std::string& name, const std::string& text) {
+    const Ino file = vault.tree().make(folder, name + ".new~", {.mode = S_IFREG | 0640}).value().ino;
+    ASSERT_TRUE(vault.content().write(file, 0, as_bytes(text)).ok());
+    ASSERT_TRUE(vault.tree().rename(folder, name + ".new~", folder, name, store::RenameMode::replace).ok());
+  }
+  int run(std::vector<std::string> words) {
+    fake_.out.str("");
+    fake_.err.str("");
+    words.insert(words.end(), {"--passfile", pass_});
+    return fake_.run(words);
+  }
+  std::string out() { return fake_.out.str(); }
+  std::string entry(const std::string& path = "folder/notes.md") { return vault_ + ":" + path; }
+
+  test::FakeClock clock_;
+  FakeWorld fake_;
+  const std::string vault_ = fake_.directory.path("vault");
+  std::string pass_;
+};
+
+TEST_F(HistoryCommandTest, LogShowsTheVersionsNewestFirst) {
+  ASSERT_EQ(run({"log", entry()}), 0) << fake_.err.str();
+  const std::string text = out();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3) << text;
+  EXPECT_LT(text.find("  3  "), text.find("  2  "));
+  EXPECT_LT(text.find("  2  "), text.find("  1  "));
+  EXPECT_NE(text.find("(as it is now)"), std::string::npos);
+
+  ASSERT_EQ(run({"log", "--json", entry()}), 0);
+  const json log = json::parse(out());
+  EXPECT_EQ(log["path"], "folder/notes.md");
+  ASSERT_EQ(log["versions"].size(), 3u);
+  EXPECT_EQ(log["versions"][0]["size"], 6);
+  EXPECT_FALSE(log["versions"][0].contains("until_ms"));
+  EXPECT_EQ(log["versions"][2]["number"], 1);
+  EXPECT_EQ(log["versions"][1]["since_ms"], log["versions"][2]["until_ms"]);
+}
+
+TEST_F(HistoryCommandTest, CatShowsAVersionByNumberAndByTime) {
+  ASSERT_EQ(run({"cat", entry()}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "three\n");
+  for (const char* version : {"1", "-2"}) {
+    ASSERT_EQ(run({"cat", entry() + "@" + version}), 0) << fake_.err.str();
+    EXPECT_EQ(out(), "one\n") << version;
+  }
+  ASSERT_EQ(run({"cat", vault_, "folder/notes.md@2"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "one\ntwo\n");
+  ASSERT_EQ(run({"log", "--json", entry()}), 0);
+  const int64_t since = json::parse(out())["versions"][1]["since_ms"];
+  ASSERT_EQ(run({"cat", entry() + "@" + moment_name(since)}), 0);
+  EXPECT_EQ(out(), "one\ntwo\n");
+  ASSERT_EQ(run({"cat", entry() + "@" + moment_name(since - 1)}), 0);
+  EXPECT_EQ(out(), "one\n");
+  EXPECT_EQ(run({"cat", entry() + "@4"}), 1);
+  EXPECT_EQ(run({"cat", entry() + "@2000-01-01"}), 1);
+  EXPECT_NE(fake_.err.str().find("was not there"), std::string::npos);
+}
+
+TEST_F(HistoryCommandTest, AnAtThatIsNoVersionBelongsToTheName) {
+  change([](store::Vault& vault) { save(vault, kRootIno, "me@home.md", "mail\n"); });
+  ASSERT_EQ(run({"cat", entry("me@home.md")}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "mail\n");
+  ASSERT_EQ(run({"cat", entry("me@home.md@1")}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "mail\n");
+}
+
+TEST_F(HistoryCommandTest, DiffShowsTheLastChangeOrTheChangeSinceAVersion) {
+  ASSERT_EQ(run({"diff", entry()}), 0) << fake_.err.str();
+  EXPECT_NE(out().find("-two\n+three\n"), std::string::npos) << out();
+  EXPECT_NE(out().find("--- folder/notes.md\t"), std::string::npos) << out();
+  ASSERT_EQ(run({"diff", entry() + "@1"}), 0);
+  EXPECT_NE(out().find("-one\n+three\n"), std::string::npos) << out();
+  ASSERT_EQ(run({"diff", entry() + "@1", entry() + "@2"}), 0);
+  EXPECT_NE(out().find(" one\n+two\n"), std::string::npos) << out();
+  ASSERT_EQ(run({"diff", "--json", entry() + "@1", entry() + "@1"}), 0);
+  EXPECT_EQ(json::parse(out())["identical"], true);
+}
+
+TEST_F(HistoryCommandTest, RestoreMakesANewVersionOfAnOldOne) {
+  ASSERT_EQ(run({"restore", entry() + "@1"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "restored folder/notes.md\n");
+  ASSERT_EQ(run({"cat", entry()}), 0);
+  EXPECT_EQ(out(), "one\n");
+  ASSERT_EQ(run({"log", "--json", entry()}), 0);
+  EXPECT_EQ(json::parse(out())["versions"].size(), 4u) << out();
+  ASSERT_EQ(run({"cat", entry() + "@-1"}), 0);
+  EXPECT_EQ(out(), "three\n") << "what was there is a version";
+  EXPECT_EQ(run({"restore", entry()}), 2) << "which version?";
+}
+
+TEST_F(HistoryCommandTest, RestoreElsewhereTakesNobodysPlace) {
+  ASSERT_EQ(run({"restore", entry() + "@1", "--to", "copy.md"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "restored folder/notes.md as copy.md\n");
+  ASSERT_EQ(run({"restore", entry() + "@2", "--to", entry("copy.md"), "--json"}), 0) << fake_.err.str();
+  EXPECT_EQ(json::parse(out())["path"], "copy (restored).md");
+  ASSERT_EQ(run({"cat", entry("copy.md")}), 0);
+  EXPECT_EQ(out(), "one\n");
+  ASSERT_EQ(run({"cat", entry("copy (restored).md")}), 0);
+  EXPECT_EQ(out(), "one\ntwo\n");
+  ASSERT_EQ(run({"ls", "--json", vault_}), 0);
+  EXPECT_EQ(json::parse(out()).size(), 3u) << "nothing else is left: " << out();
+  EXPECT_EQ(run({"restore", entry() + "@1", "--to", ".tain"}), 1);
+}
+
+TEST_F(HistoryCommandTest, TheTrashIsListedAndGivesBack) {
+  change([this](store::Vault& vault) {
+    const Ino folder = vault.tree().lookup(kRootIno, "folder").value().ino;
+    ASSERT_TRUE(vault.tree().unlink(folder, "notes.md").ok());
+    ASSERT_TRUE(vault.tree().rmdir(kRootIno, "folder").ok());
+    clock_.advance_seconds(60);
+    save(vault, kRootIno, "folder", "in the way\n");
+  });
+  ASSERT_EQ(run({"trash", "list", vault_}), 0) << fake_.err.str();
+  EXPECT_NE(out().find("folder/  (2 entries)\n"), std::string::npos) << out();
+  ASSERT_EQ(run({"trash", "list", "--json", vault_}), 0);
+  const json items = json::parse(out());
+  ASSERT_EQ(items.size(), 1u) << out();
+  EXPECT_EQ(items[0]["path"], "folder");
+  EXPECT_EQ(items[0]["type"], "directory");
+  ASSERT_EQ(run({"trash", "restore", entry("folder")}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "restored folder as folder (restored), 2 entries\n");
+  ASSERT_EQ(run({"log", "--json", entry("folder (restored)/notes.md")}), 0) << fake_.err.str();
+  EXPECT_EQ(json::parse(out())["versions"].size(), 3u) << "with its history";
+  EXPECT_EQ(run({"trash", "restore", entry("folder")}), 1) << "it is not there any more";
+}
+
+TEST_F(HistoryCommandTest, RestoreWithoutAVersionTakesFromTheTrash) {
+  change([](store::Vault& vault) {
+    const Ino folder = vault.tree().lookup(kRootIno, "folder").value().ino;
+    ASSERT_TRUE(vault.tree().unlink(folder, "notes.md").ok());
+  });
+  EXPECT_EQ(run({"log", entry()}), 1);
+  EXPECT_NE(fake_.err.str().find("tain trash list"), std::string::npos);
+  ASSERT_EQ(run({"restore", entry()}), 0) << fake_.err.str();
+  ASSERT_EQ(run({"cat", entry()}), 0);
+  EXPECT_EQ(out(), "three\n");
+}
+
+TEST_F(HistoryCommandTest, EmptyingAndPruningSayHowMuchGoes) {
+  ASSERT_EQ(run({"prune", "--dry-run", vault_, "--json"}), 0) << fake_.err.str();
+  const json dry = json::parse(out());
+  EXPECT_EQ(dry["dry_run"], true);
+  ASSERT_EQ(run({"prune", vault_, "--json"}), 0) << fake_.err.str();
+  const json pruned = json::parse(out());
+  EXPECT_EQ(pruned["states"], dry["states"]);
+  change([](store::Vault& vault) {
+    const Ino folder = vault.tree().lookup(kRootIno, "folder").value().ino;
+    ASSERT_TRUE(vault.tree().unlink(folder, "notes.md").ok());
+  });
+  ASSERT_EQ(run({"trash", "empty", vault_}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "removed 1 entry for good\n");
+  ASSERT_EQ(run({"trash", "list", vault_}), 0);
+  EXPECT_EQ(out(), "");
+}
+
+TEST_F(HistoryCommandTest, WhatNamesNoEntryIsAUsageError) {
+  EXPECT_EQ(run({"log", fake_.directory.path("elsewhere")}), 2);
+  EXPECT_EQ(run({"log", vault_ + ":"}), 2);
+  EXPECT_EQ(run({"log", entry("missing")}), 1);
+}
+
+TEST(PickVersionTest, ByNumberFromBehindAndByTime) {
+  std::vector<VersionInfo> versions(3);
+  for (uint64_t i = 0; i < 3; ++i) versions[i] = {.number = 3 - i, .since_ms = static_cast<int64_t>(3 - i) * 1000};
+  const auto number = [&](const std::string& text) {
+    auto found = pick_version(versions, text, 10'000);
+    return found.ok() ? found->number : 0;
+  };
+  EXPECT_EQ(number("1"), 1u);
+  EXPECT_EQ(number("3"), 3u);
+  EXPECT_EQ(number("-1"), 2u);
+  EXPECT_EQ(number("-2"), 1u);
+  EXPECT_EQ(number("-3"), 0u);
+  EXPECT_EQ(number("0"), 0u);
+  EXPECT_EQ(number("4"), 0u);
+  EXPECT_EQ(number("now"), 3u);
+  EXPECT_EQ(number("8s ago"), 2u);
+  EXPECT_TRUE(pick_version(versions, "rubbish", 0).is(Code::invalid_argument));
+}
+
+}  // namespace
+}  // namespace tain::cli
