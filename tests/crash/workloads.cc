@@ -362,6 +362,8 @@ const std::vector<NamedWorkload>& all_workloads() {
       {"mixed, with committer", mixed_with_committer, 120, 1'500},
       {"journal wraps", journal_wraps, 40, 500},
       {"compaction", compaction, 100, 1'000},
+      {"versions", versions, 100, 1'000},
+      {"trash", trash, 100, 1'000},
       {"creation", creation, 40, 150},
       {"password changes", password_changes, 30, 60},
       {"key changes", key_changes, 60, 200},

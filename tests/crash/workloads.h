@@ -36,6 +36,10 @@ Work frames_during_commits(uint64_t seed);
 Work journal_wraps(uint64_t seed);
 /// Files come and go, and what they leave free is made holes of, again and again, between frames and commits.
 Work compaction(uint64_t seed);
+/// Documents with history: versions, saves by rename, pruning, between frames and commits (history_workloads.cc).
+Work versions(uint64_t seed);
+/// Folders go to the trash, come back, and go for good.
+Work trash(uint64_t seed);
 /// Making a vault. Until create() has returned there may be none.
 Work creation(uint64_t seed);
 /// Some changes of the password: the last one that was acknowledged counts, and no older one.

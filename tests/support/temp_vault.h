@@ -4,13 +4,13 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <memory>
 #include <string>
 
 #include "store/content.h"
 #include "store/tree.h"
 #include "store/vault.h"
+#include "tests/support/fake_clock.h"
 
 namespace tain::test {
 
@@ -25,16 +25,6 @@ class TempDir {
 
  private:
   std::string path_;
-};
-
-class FakeClock final : public Clock {
- public:
-  int64_t wall_ns() override { return now_.fetch_add(1000); }
-  int64_t monotonic_ns() override { return now_.load(); }
-  void advance_seconds(int64_t seconds) { now_ += seconds * 1'000'000'000; }
-
- private:
-  std::atomic<int64_t> now_{int64_t{1'790'000'000} * 1'000'000'000};
 };
 
 /// The cheapest cost that the format allows.
