@@ -253,6 +253,7 @@ Result<> cmd_mount(World& world, const Arguments& arguments) {
   options.read_only = flags.read_only;
   if (!flags.at.empty()) options.as_of_ms = TRY(as_of(flags.at));
   options.allow_other = flags.allow_other;
+  options.history = flags.history;
   options.idle_s = flags.idle_s;
   options.lock_on_suspend = flags.lock_on_suspend;
   options.lock_on_screen = flags.lock_on_screen;

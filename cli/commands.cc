@@ -98,8 +98,9 @@ const std::vector<Command>& commands() {
        "Returns as soon as the mount is usable. A missing mountpoint is made, and removed again after the unmount;\n"
        "an existing one must be empty. While the vault is not mounted, the mountpoint refuses writes, so that nothing\n"
        "lands there in clear; tain unmount --release takes that off.\n"
-       "Mount options: ro, rw, at=TIME, allow_other, allow_root, noatime, noexec, acl, noacl, idle=TIME, lock_on_suspend,\n"
-       "lock_on_screen, scrub_rate=RATE, scrub_after=TIME; of mount.tain only: passfile=FILE, keyfile=FILE.\n"
+       "Mount options: ro, rw, at=TIME, allow_other, allow_root, noatime, noexec, acl, noacl, history, nohistory, idle=TIME,\n"
+       "lock_on_suspend, lock_on_screen, scrub_rate=RATE, scrub_after=TIME; of mount.tain only: passfile=FILE, keyfile=FILE.\n"
+       "What is overwritten or removed is kept; with nohistory only what has a past already is, and nothing new.\n"
        "POSIX ACLs are on where other users may be let in or the vault has some; acl and noacl say otherwise.\n"
        "nosuid and nodev are always on; what is meant for mount(8), systemd or a desktop is ignored.\n",
        join({{{"foreground", 'f', "", "stay in the foreground; Ctrl-C unmounts"},

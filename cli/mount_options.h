@@ -14,6 +14,7 @@ struct MountFlags {
   bool read_only = false;
   std::string at;  // a time of the past; empty: the present
   bool allow_other = false;
+  bool history = true;
   int64_t idle_s = 0;  // 0: never
   bool lock_on_suspend = false;
   bool lock_on_screen = false;

@@ -228,8 +228,8 @@ Result<> run_daemon(const DaemonOptions& options, store::Credential credential) 
   auto directory = RuntimeDirectory::make(runtime);  // now: a path that led into the mount would wait for us
   store::OpenOptions open_options;
   open_options.read_only = options.read_only;
+  open_options.history = options.history;
   open_options.mountpoint = options.mountpoint;
-  open_options.history = true;
   open_options.warn = options.warn;
   std::unique_ptr<LogindWatch> logind;  // goes last: until then the machine stays awake
   auto vault = TRY(store::Vault::open(options.vault_directory, open_options, credential));

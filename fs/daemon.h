@@ -23,6 +23,7 @@ struct DaemonOptions {
   bool read_only = false;
   std::optional<int64_t> as_of_ms = {};  // the vault as it was then, Unix time; read_only is set
   bool allow_other = false;
+  bool history = true;  // what is overwritten or removed is kept
   int64_t idle_s = 0;  // unmount after so many seconds without use; 0: never
   bool lock_on_suspend = false;  // unmount before the machine sleeps, whoever uses the mount
   bool lock_on_screen = false;   // unmount when the session is locked

@@ -64,7 +64,12 @@ Filesystem::Filesystem(store::Vault& vault, const Options& options)
       options_{.keep_atime = options.keep_atime || vault.read_only(), .acls = options.acls, .owners = options.owners},
       directory_(::open(vault.info().directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)),
       past_from_(options.past.root_hlc ? raw(kRootIno) : kVirtualFirst),
-      past_(vault, lookups_, options.past) {}
+      past_(vault, lookups_, options.past) {
+  // Whoever has a file open that is in the trash goes on using it, also when its time there is over.
+  vault_.set_in_use([this](Ino ino) { return lookups_.count(ino) > 0; });
+}
+
+Filesystem::~Filesystem() { vault_.set_in_use(nullptr); }
 
 Result<> Filesystem::check_writable(Ino ino) const {
   return is_past(ino) ? Result<>(Error(Code::read_only, "the past cannot be changed")) : Result<>();

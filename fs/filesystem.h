@@ -61,6 +61,9 @@ class Filesystem {
   };
   explicit Filesystem(store::Vault& vault) : Filesystem(vault, Options()) {}
   Filesystem(store::Vault& vault, const Options& options);
+  ~Filesystem();
+  Filesystem(const Filesystem&) = delete;
+  Filesystem& operator=(const Filesystem&) = delete;
 
   /// [entry] Errors: not_found, not_directory, name_too_long.
   Result<store::Attr> lookup(Ino directory, std::string_view name);

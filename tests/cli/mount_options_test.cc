@@ -26,6 +26,16 @@ TEST(MountOptionsTest, TakesATimeOfThePast) {
   EXPECT_EQ(flags.at, "3h ago");
 }
 
+TEST(MountOptionsTest, HistoryIsKeptUnlessSomebodySaysOtherwise) {
+  MountFlags flags;
+  EXPECT_TRUE(flags.history);
+
+  ASSERT_TRUE(add_mount_options("nohistory", flags).ok());
+  EXPECT_FALSE(flags.history);
+  ASSERT_TRUE(add_mount_options("history", flags).ok());
+  EXPECT_TRUE(flags.history);
+}
+
 TEST(MountOptionsTest, TellsHowToScrub) {
   MountFlags flags;
   EXPECT_EQ(flags.scrub_rate_bytes_s, uint64_t{4} << 20);
