@@ -61,7 +61,7 @@ class DueWalk {
     auto log = PastView(set_).log(entry.ino);
     if (!log.ok()) return skip(log.error());
     for (const PastState& state : *log)
-      if (!take_({entry.path, state.ended_hlc, state.inode.content.size, true})) return false;
+      if (!take_({entry.path, state.ended_hlc, state.inode.content.size, true, &state == &log->front()})) return false;
     return true;
   }
 
@@ -77,7 +77,7 @@ class DueWalk {
     auto log = PastView(set_).log(entry.ino);
     if (!log.ok()) return skip(log.error());
     for (size_t i : superfluous(*log, policy_.states, now_s_))
-      if (!take_({entry.path, (*log)[i].ended_hlc, (*log)[i].inode.content.size, false})) return false;
+      if (!take_({entry.path, (*log)[i].ended_hlc, (*log)[i].inode.content.size})) return false;
     return true;
   }
 
@@ -144,9 +144,8 @@ Result<std::string> Trash::path_of(Ino directory) {
   return out;
 }
 
-Result<> Trash::for_each_due(const RetentionPolicy& policy, int64_t now_s,
-                             const std::function<bool(const DueState&)>& take) {
-  DueWalk walk(set_, policy, now_s, take);
+Result<> Trash::for_each_due(const RetentionPolicy& policy, const std::function<bool(const DueState&)>& take) {
+  DueWalk walk(set_, policy, set_.now().seconds, take);
   if (!TRY(walk.tree())) return {};
   std::vector<PastName> names = TRY(all_past_names());
   std::set<Ino> seen;

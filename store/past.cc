@@ -72,6 +72,13 @@ Result<std::vector<PastState>> PastView::log(Ino ino) {
   for (size_t length = 0; raw(ino) != 0 && length < kChainMax; ++length) {
     auto states = states_of(ino);
     if (states.is(Code::not_found) && length > 0) break;  // pruned
+    if (states.is(Code::corrupt) && length > 0) {  // its record would say what was before it
+      PastState state{.inode = {}, .ended_hlc = out.back().inode.past.since, .is_damaged = true};
+      state.inode.ino = ino;
+      state.inode.mode = out.back().inode.mode & S_IFMT;
+      out.push_back(std::move(state));
+      break;
+    }
     auto found = TRY(std::move(states));
     // Where the entry went on as another inode, what this one became afterwards is not its history.
     const uint64_t until = length > 0 ? out.back().inode.past.since : UINT64_MAX;

@@ -21,7 +21,7 @@ struct PastState {
   uint64_t ended_hlc = 0;  // 0: it is the present one, or the last one in the trash
   Time ended;              // wall clock; of a state that has ended
   bool is_version = false; // a version record; else the inode itself
-  bool is_damaged = false; // of a version: it cannot be read; of `inode` only the numbers are known
+  bool is_damaged = false; // it cannot be read; of `inode` only the number and the type are known
   Xattrs xattrs;           // of a version
 };
 
@@ -35,7 +35,8 @@ class PastView {
  public:
   explicit PastView(WorkingSet& set) : set_(set) {}
 
-  /// All states of the entry that `ino` is, newest first, over every inode that it had. A damaged one is listed as such.
+  /// All states of the entry that `ino` is, newest first, over every inode that it had. A damaged one is listed as such;
+  /// where that is an inode that the entry had before, nothing older is known.
   /// Errors: not_found, corrupt, io.
   Result<std::vector<PastState>> log(Ino ino);
   /// What `name` led to in `directory` at `hlc`. Nothing when there was no such name.

@@ -237,7 +237,10 @@ Result<Pruned> Trash::empty(uint64_t before_hlc) {
     }
     if (!is_there && !is_gone) continue;
     if (is_there) {
-      if (!TRY(purge(name.dirent.child))) continue;
+      const auto purged = purge(name.dirent.child);
+      if (purged.is(Code::corrupt)) ++out.failed;  // and hides none of the others
+      if (!purged.ok() && !purged.is(Code::corrupt) && !purged.is(Code::not_found)) return purged.error();
+      if (!purged.ok() || !*purged) continue;
       ++out.entries;
     }
     auto lock = set_.lock();

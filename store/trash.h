@@ -35,10 +35,11 @@ struct Restored {
   uint64_t failed = 0;  // that could not be restored: damaged, or purged
 };
 
-/// What prune() dropped, or would drop.
+/// What prune() or empty() dropped, or would drop.
 struct Pruned {
   uint64_t states = 0;   // of entries
   uint64_t entries = 0;  // from the trash
+  uint64_t failed = 0;   // of those, that stay because they are damaged
 };
 
 /// Something that a policy does not keep.
@@ -47,6 +48,7 @@ struct DueState {
   uint64_t ended_hlc = 0;   // when it was replaced, or removed
   uint64_t bytes = 0;       // of its content; it may share blocks with states that stay
   bool is_trash = false;    // it goes because its entry has been in the trash for long enough
+  bool is_entry = false;    // of the trash: the last state, with which the entry goes
 };
 
 class Trash {
@@ -66,9 +68,8 @@ class Trash {
   Result<Pruned> empty(uint64_t before_hlc);
   /// Drops the states of all entries that `retention` does not keep. `dry_run`: only counts them.
   Result<Pruned> prune(const Retention& retention, int64_t now_s, bool dry_run);
-  /// What prune() with `policy`, and empty() of what has been in the trash for too long, would take away. `take` returns
-  /// false to end it. Errors: io, corrupt.
-  Result<> for_each_due(const RetentionPolicy& policy, int64_t now_s, const std::function<bool(const DueState&)>& take);
+  /// What the janitor would take away by `policy`, by its clock. `take` returns false to end it. Errors: io, corrupt.
+  Result<> for_each_due(const RetentionPolicy& policy, const std::function<bool(const DueState&)>& take);
 
   /// The same of one entry, which `ino` is the last inode of.
   Result<Pruned> prune_entry(Ino ino, const Retention& retention, int64_t now_s, bool dry_run);

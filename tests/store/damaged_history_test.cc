@@ -164,6 +164,48 @@ TEST_F(DamagedHistoryTest, AFileWithADamagedVersionCanBeChangedAndRemoved) {
   EXPECT_EQ(audit(), Strings());
 }
 
+TEST_F(DamagedHistoryTest, ADamagedInodeThatAnEntryHadBeforeHidesNoneOfItsLaterStates) {
+  temp_.reopen();
+  const auto save_by_rename = [&](const std::string& text) {
+    const Ino ino = make(".goutputstream-1", text);
+    EXPECT_TRUE(temp_.tree().rename(kRootIno, ".goutputstream-1", kRootIno, "saved", RenameMode::replace).ok());
+    return ino;
+  };
+  save_by_rename("one");
+  pass();
+  const Ino second = save_by_rename("two");
+  pass();
+  const Ino third = save_by_rename("three");
+  pass();
+  const Ino fourth = save_by_rename("four");
+  pass();
+  close();
+  test::edit_value(temp_.directory(), Table::inodes, ino_key(second), [](Bytes& value) { value[60] ^= 1; });
+  temp_.reopen();
+
+  const auto log = temp_.vault().past().log(fourth);
+  ASSERT_TRUE(log.ok()) << log.error().message();
+  ASSERT_EQ(log->size(), 3u) << "what was before the damaged one is not known";
+  EXPECT_EQ(text_of((*log)[0]), "four");
+  EXPECT_EQ(text_of((*log)[1]), "three");
+  EXPECT_TRUE((*log)[2].is_damaged);
+  EXPECT_EQ((*log)[2].inode.ino, second);
+  EXPECT_EQ((*log)[2].ended_hlc, (*log)[1].inode.past.since);
+  EXPECT_EQ(text_of((*log)[2]), "error");
+  // It is in nobody's way: pruning drops what it may, and emptying the trash says what stays.
+  temp_.clock().advance_seconds(100);
+  ASSERT_TRUE(temp_.vault().trash().prune({0, 0, 0, 0}, static_cast<int64_t>(temp_.vault().hlc_now() >> 16) / 1000, false).ok());
+  pass();
+  EXPECT_TRUE(temp_.tree().getattr(third).is(Code::not_found));
+  EXPECT_EQ(temp_.read(fourth), "four");
+  ASSERT_TRUE(temp_.tree().unlink(kRootIno, "saved").ok());
+  pass();
+  const auto emptied = temp_.vault().trash().empty(UINT64_MAX);
+  ASSERT_TRUE(emptied.ok()) << emptied.error().message();
+  EXPECT_EQ(emptied->entries, 1u) << "the one that was removed before";
+  EXPECT_EQ(emptied->failed, 1u);
+}
+
 TEST_F(DamagedHistoryTest, ADamagedBlockOfAVersionIsThatVersions) {
   damage_block_of_oldest();
   const auto found = findings();

@@ -212,7 +212,7 @@ TEST_F(RetentionVaultTest, WhatWouldGoIsWhatGoes) {
     return out;
   }();
   std::vector<DueState> due;
-  const auto listed = temp_.vault().trash().for_each_due(temp_.vault().retention(), now_s(), [&](const DueState& one) {
+  const auto listed = temp_.vault().trash().for_each_due(temp_.vault().retention(), [&](const DueState& one) {
     due.push_back(one);
     return true;
   });
@@ -248,7 +248,7 @@ TEST_F(RetentionVaultTest, ListingWhatIsDueEndsWhenNobodyWantsMore) {
   for (int i = 0; i < 5; ++i) remove("f" + std::to_string(i));
   pass(100 * kDay);
   int taken = 0;
-  ASSERT_TRUE(temp_.vault().trash().for_each_due({}, now_s(), [&](const DueState&) { return ++taken < 2; }).ok());
+  ASSERT_TRUE(temp_.vault().trash().for_each_due({}, [&](const DueState&) { return ++taken < 2; }).ok());
   EXPECT_EQ(taken, 2);
 }
 
