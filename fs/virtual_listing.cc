@@ -33,6 +33,11 @@ std::string with_time(const std::string& name, uint64_t hlc) {
   return out.size() <= store::kNameMax ? out : time.substr(1) + name.substr(stem).substr(0, 64);
 }
 
+/// When an inode was made, as an HLC.
+uint64_t began(const store::Inode& inode) {
+  return static_cast<uint64_t>(inode.btime.seconds * 1000 + inode.btime.nanoseconds / 1'000'000) << 16;
+}
+
 }  // namespace
 
 std::string_view extension_of(std::string_view entry_name) {
@@ -50,23 +55,31 @@ Result<std::vector<NamedState>> named_states(store::Vault& vault, Ino ino, std::
     if (i + 1 < log.size()) {
       named.since = log[i + 1].ended_hlc;
     } else {
-      const store::Time& made = state.inode.btime;
-      named.since = static_cast<uint64_t>(made.seconds * 1000 + made.nanoseconds / 1'000'000) << 16;
+      // A damaged one does not say it; its inode's other states do.
+      const auto made = std::find_if(log.rbegin(), log.rend(), [&](const PastState& other) {
+        return other.inode.ino == state.inode.ino && !other.is_damaged;
+      });
+      named.since = made == log.rend() ? state.ended_hlc : began(made->inode);
       if (state.ended_hlc != 0) named.since = std::min(named.since, state.ended_hlc);
     }
     // An inode that was replaced may have gone on elsewhere.
     if (!state.is_version && state.ended_hlc != 0) {
       const uint64_t ended = state.ended_hlc;
-      if (auto then = vault.past().state_of(state.inode.ino, ended - 1); then.ok()) state = *std::move(then);
+      if (auto then = vault.past().state_of(state.inode.ino, ended - 1); then.ok()) {
+        state = *std::move(then);
+      } else if (then.is(Code::corrupt)) {
+        state.is_damaged = true;
+      }
       state.ended_hlc = ended;
     }
+    const std::string mark = state.is_damaged ? " (damaged)" : "";
     named.state = std::move(state);
     const std::string time = moment_name(ms_of_hlc(named.since));
-    named.name = time + std::string(extension);
+    named.name = time + mark + std::string(extension);
     for (int number = 2; !out.empty() && std::any_of(out.rbegin(), out.rbegin() + std::min<std::ptrdiff_t>(std::ssize(out), 1024),
                                                      [&](const NamedState& other) { return other.name == named.name; });
          ++number)
-      named.name = time + "-" + std::to_string(number) + std::string(extension);
+      named.name = time + "-" + std::to_string(number) + mark + std::string(extension);
     out.push_back(std::move(named));
   }
   return out;
@@ -180,7 +193,10 @@ Result<VirtualTree::NodePtr> VirtualTree::resolve(const Node& directory, const N
     case Kind::entry: return state_node(*name.state, name.is_volatile, here);
     case Kind::folder: {
       const uint64_t hlc = directory.key.of[1];
-      return past_entry(TRY(vault_.past().state(*name.past, hlc)), hlc, false, here);
+      auto state = vault_.past().state(*name.past, hlc);
+      // What is in it is known all the same.
+      if (state.is(Code::corrupt) && name.type == DT_DIR) return folder_at(name.past->dirent.child, hlc, false, here);
+      return past_entry(TRY(std::move(state)), hlc, false, here);
     }
     case Kind::trash:
       if (name.type == DT_DIR) return folder_at(name.past->dirent.child, name.hlc, true, here);

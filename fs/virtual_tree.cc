@@ -3,6 +3,7 @@
 // virtual_listing.cc.
 #include "fs/virtual_tree.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -25,6 +26,7 @@ constexpr int64_t kSettled_ms = 60'000;   // that a relative time stands still a
 constexpr int64_t kStatusFresh_ms = 1000;
 constexpr int64_t kStatusInUse_ms = 100;  // a program that looks at a file and then opens it means the same one
 constexpr int64_t kStatusMax_ms = 5000;
+constexpr uint64_t kDamaged = 1;  // in the key of a damaged state
 constexpr uint64_t kDirectorySize = 4096;  // bytes, as those of the store
 
 uint64_t mixed(uint64_t hash) {  // the finalizer of SplitMix64
@@ -63,6 +65,21 @@ Attr attr_of(const store::Inode& inode) {
   }
   return out;
 }
+
+/// For a folder whose state at `hlc` is damaged: what is in it is known all the same. The state after it, for its owner only.
+Result<PastState> stand_in(store::Vault& vault, Ino ino, uint64_t hlc) {
+  const std::vector<PastState> states = TRY(vault.past().log(ino));
+  const PastState* found = nullptr;
+  for (const PastState& state : states)
+    if (!state.is_damaged && (found == nullptr || state.ended_hlc == 0 || state.ended_hlc > hlc)) found = &state;
+  if (found == nullptr) return Error(Code::corrupt, "all states of ino " + std::to_string(raw(ino)) + " are damaged");
+  PastState out = *found;
+  out.is_damaged = true;  // its attributes are not known
+  out.inode.mode &= S_IFMT | 0700;
+  return out;
+}
+
+Error damaged_state() { return Error(Code::corrupt, "this state is damaged"); }
 
 Error gone() { return Error(Code::stale, "the inode has been forgotten"); }
 
@@ -240,7 +257,9 @@ Result<VirtualTree::NodePtr> VirtualTree::present(const Attr& attr, std::string_
 }
 
 Result<VirtualTree::NodePtr> VirtualTree::folder_at(Ino ino, uint64_t hlc, bool is_volatile, Ino parent) {
-  PastState state = TRY(vault_.past().state_of(ino, hlc));
+  auto then = vault_.past().state_of(ino, hlc);
+  if (then.is(Code::corrupt)) then = stand_in(vault_, ino, hlc);
+  PastState state = TRY(std::move(then));
   if (!state.inode.is_directory()) return Error(Code::corrupt, "ino " + std::to_string(raw(ino)) + " is no directory");
   Node made;
   made.key = {Kind::folder, is_volatile, {raw(ino), hlc}};
@@ -249,7 +268,24 @@ Result<VirtualTree::NodePtr> VirtualTree::folder_at(Ino ino, uint64_t hlc, bool 
   return intern(std::move(made), parent);
 }
 
+/// Somebody who looks for it shall see that there was something, and get an error for what it was.
+VirtualTree::NodePtr VirtualTree::damaged_node(PastState state, Ino parent) {
+  Node made;
+  const auto now = vault_.tree().getattr(state.inode.ino);
+  made.attr = now.ok() ? *now : owner_;
+  made.attr.mode = (state.inode.mode & S_IFMT) | 0400;
+  made.attr.nlink = 1;
+  made.attr.rdev = 0;
+  made.attr.size = 1;  // of an empty file the kernel would not ask for anything
+  made.attr.blocks = 0;
+  made.attr.atime = made.attr.mtime = made.attr.ctime = made.attr.btime = time_of_ms(ms_of_hlc(state.ended_hlc));
+  made.key = {Kind::state, false, {raw(state.inode.ino), state.ended_hlc, 0, kDamaged}};
+  made.state = std::make_shared<const PastState>(std::move(state));
+  return intern(std::move(made), parent);
+}
+
 VirtualTree::NodePtr VirtualTree::state_node(PastState state, bool is_volatile, Ino parent) {
+  if (state.is_damaged) return damaged_node(std::move(state), parent);
   Node made;
   const store::Inode& inode = state.inode;
   made.attr = attr_of(inode);
@@ -308,8 +344,14 @@ Result<VirtualTree::NodePtr> VirtualTree::child(const NodePtr& directory, std::s
     case Kind::history: return present(TRY(vault_.tree().lookup(ino, name)), name, here);
     case Kind::at: return at_time(name, here);
     case Kind::folder: {
-      auto found = TRY(vault_.past().lookup(ino, name, directory->key.of[1]));
-      if (found) return past_entry(std::move(found->state), directory->key.of[1], false, here);
+      const uint64_t hlc = directory->key.of[1];
+      auto found = vault_.past().lookup(ino, name, hlc);
+      if (found.is(Code::corrupt)) {
+        for (const store::PastName& past : TRY(vault_.past().list(ino, hlc)))
+          if (past.dirent.name == name && past.dirent.type == DT_DIR) return folder_at(past.dirent.child, hlc, false, here);
+      }
+      const auto entry = TRY(std::move(found));
+      if (entry) return past_entry(entry->state, hlc, false, here);
       break;
     }
     case Kind::entry:
@@ -345,6 +387,7 @@ Result<Attr> VirtualTree::getattr(Ino ino) {
 Result<std::string> VirtualTree::readlink(Ino ino) {
   const NodePtr node = TRY(find(ino));
   if (!S_ISLNK(node->attr.mode)) return Error(Code::invalid_argument, "not a symbolic link");
+  if (node->state->is_damaged) return damaged_state();
   return node->state->inode.symlink;  // never changes
 }
 
@@ -362,6 +405,7 @@ Result<store::Xattrs> VirtualTree::xattrs(Ino ino) {
     state = node->state;
   }
   if (!state) return store::Xattrs();
+  if (state->is_damaged) return damaged_state();
   if (!state->is_version && !node->is_directory() && !is_untouched(*node, *state)) {
     TRY(find_again(*node, *state));
     std::lock_guard lock(mutex_);
@@ -405,7 +449,7 @@ Result<> VirtualTree::find_again(Node& node, const PastState& state) {
   std::vector<PastState> all = TRY(std::move(states));
   PastState* found = nullptr;
   for (PastState& other : all) {
-    if (!is_same(other.inode)) continue;
+    if (other.is_damaged || !is_same(other.inode)) continue;
     // The version that was made of it; else one that differs in names or times only, which is the inode itself.
     if (found == nullptr || (other.is_version && !found->is_version) || other.inode.ctime == state.inode.ctime) found = &other;
   }
@@ -425,6 +469,7 @@ Result<size_t> VirtualTree::read_state(Node& node, uint64_t offset, ByteSpan out
       std::lock_guard lock(mutex_);
       state = node.state;
     }
+    if (state->is_damaged) return damaged_state();
     if (state->is_version || is_untouched(node, *state)) {
       auto got = vault_.past().read(*state, offset, wanted);
       // What changed during the read may be in it.

@@ -47,8 +47,8 @@ constexpr int64_t ms_of_hlc(uint64_t hlc) { return static_cast<int64_t>(hlc >> 1
 
 /// The states of an entry, oldest first, with when each began and what it is called in history/.
 struct NamedState {
-  std::string name;      // 2026-11-01T10.00.00.123.md
-  uint64_t since = 0;    // HLC
+  std::string name;        // 2026-11-01T10.00.00.123.md; of a damaged one 2026-11-01T10.00.00.123 (damaged).md
+  uint64_t since = 0;      // HLC
   store::PastState state;  // as it was when it ended
 };
 /// Errors: those of PastView::log.
@@ -125,6 +125,7 @@ class VirtualTree {
   Result<NodePtr> folder_at(Ino ino, uint64_t hlc, bool is_volatile, Ino parent);
   Result<NodePtr> past_entry(store::PastState state, uint64_t hlc, bool is_volatile, Ino parent);
   NodePtr state_node(store::PastState state, bool is_volatile, Ino parent);
+  NodePtr damaged_node(store::PastState state, Ino parent);
   Result<NodePtr> at_time(std::string_view text, Ino parent);
   uint64_t settled(std::string_view text, int64_t ms);
 

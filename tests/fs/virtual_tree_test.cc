@@ -13,6 +13,8 @@
 #include "base/moment.h"
 #include "fs/filesystem.h"
 #include "store/trash.h"
+#include "store/codec.h"
+#include "tests/store/vault_edits.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::fs {
@@ -102,6 +104,17 @@ class VirtualTreeTest : public testing::Test {
     const std::string text = text_of(found->ino);
     EXPECT_EQ(found->size, text.size()) << path;
     return text;
+  }
+  /// One bit of a version record turns over; `i` counts from the newest.
+  void damage_version(Ino ino, size_t i) {
+    const uint64_t ended = vault_.vault().past().log(ino).value().at(i + 1).ended_hlc;
+    fs_.reset();
+    ASSERT_TRUE(vault_.vault().close().ok());
+    vault_.close();
+    test::edit_value(vault_.directory(), store::Table::versions, store::version_key(ino, ended),
+                     [](Bytes& value) { value[100] ^= 1; });
+    vault_.reopen();
+    open({});
   }
   std::string at(int64_t ms) { return ".tain/at/" + moment_name(ms); }
 
@@ -249,6 +262,9 @@ TEST_F(VirtualTreeTest, TheTrashHasWhatWasRemovedByName) {
   EXPECT_EQ(text_at(".tain/trash/" + *other), "first");
   EXPECT_EQ(list(".tain/trash/folder"), Names{"in"});
   EXPECT_EQ(text_at(".tain/trash/folder/in"), "inside");
+  ASSERT_TRUE(vault_.vault().trash().empty(UINT64_MAX).ok());
+  EXPECT_EQ(list(".tain/trash"), Names{"folder"}) << "the kernel knows it: somebody may be in it";
+  fs().forget(folder, 1);
   ASSERT_TRUE(vault_.vault().trash().empty(UINT64_MAX).ok());
   EXPECT_TRUE(list(".tain/trash").empty());
 }
@@ -411,6 +427,62 @@ TEST_F(VirtualTreeTest, ContentHasNoHolesAndIsCopiedByReading) {
   EXPECT_EQ(*fs().seek(file, 2, SEEK_HOLE), 5u);
   EXPECT_TRUE(fs().seek(file, 5, SEEK_DATA).is(Code::no_such_offset));
   EXPECT_TRUE(fs().copy(file, 0, make("b", ""), 0, 5, kAnn).is(Code::unsupported));
+}
+
+TEST_F(VirtualTreeTest, ADamagedVersionIsListedAndGivesAnErrorAndNothingElseDoes) {
+  const Ino file = make("a.md", "one");
+  make("b.md", "other");
+  for (const char* text : {"two", "three"}) {
+    stand();
+    overwrite(file, text);
+  }
+  const int64_t second_ms = now_ms() - 5000;
+  stand();
+  damage_version(file, 0);  // "two"
+
+  const Names states = list(".tain/history/a.md");
+  ASSERT_EQ(states.size(), 3u);
+  EXPECT_TRUE(states[1].ends_with(" (damaged).md")) << states[1];
+  const std::string base = ".tain/history/a.md/";
+  EXPECT_EQ(text_at(base + states[0]), "one");
+  EXPECT_EQ(text_at(base + states[2]), "three");
+  const auto damaged = walk(base + states[1]);
+  ASSERT_TRUE(damaged.ok());
+  EXPECT_EQ(damaged->mode, S_IFREG | 0400u);
+  EXPECT_EQ(damaged->uid, kAnn.uid);
+  EXPECT_GT(damaged->size, 0u) << "the kernel must ask for the content";
+  Bytes out(10);
+  EXPECT_TRUE(fs().read(damaged->ino, 0, out).is(Code::corrupt));
+  EXPECT_TRUE(fs().list_xattrs(damaged->ino, kAnn).is(Code::corrupt));
+
+  const std::string then = at(second_ms);
+  EXPECT_TRUE(walk(then + "/a.md").is(Code::corrupt)) << "what it was cannot be told";
+  EXPECT_EQ(text_at(then + "/b.md"), "other");
+  const Names names = list(then);
+  EXPECT_EQ(std::set<std::string>(names.begin(), names.end()), (std::set<std::string>{"a.md", "b.md"}));
+}
+
+TEST_F(VirtualTreeTest, ADamagedStateOfAFolderHidesNothingThatIsInIt) {
+  const Ino folder = make_folder("folder");
+  make("in", "inside", folder);
+  stand(60);
+  const int64_t first_ms = now_ms();
+  stand(60);
+  store::AttrChange change;
+  change.mode = 0775;
+  ASSERT_TRUE(fs().setattr(folder, change, kAnn).ok());
+  make("later", "new", folder);
+  stand(60);
+  ASSERT_EQ(vault_.vault().past().log(folder)->size(), 2u);
+  damage_version(folder, 0);
+
+  const std::string then = at(first_ms) + "/folder";
+  const auto found = walk(then);
+  ASSERT_TRUE(found.ok()) << found.error().message();
+  EXPECT_EQ(found->mode, S_IFDIR | 0700u) << "whom it was open to is not known";
+  EXPECT_TRUE(fs().list_xattrs(found->ino, kAnn).is(Code::corrupt));
+  EXPECT_EQ(list(then), Names{"in"});
+  EXPECT_EQ(text_at(then + "/in"), "inside");
 }
 
 TEST_F(VirtualTreeTest, AMountOfThePastHasItForItsRoot) {
