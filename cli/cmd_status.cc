@@ -108,6 +108,9 @@ void print_text(World& world, const json& status) {
   }
   if (status.contains("entries")) {
     line("content", std::to_string(status["entries"].get<uint64_t>()) + " entries, " + bytes_of(status, "content_bytes"));
+    if (status.contains("past_entries"))
+      line("past", std::to_string(status["past_entries"].get<uint64_t>()) + " removed or replaced entries, " + bytes_of(status, "past_bytes") +
+                       (status.value("history", true) ? "" : "; nothing new is kept"));
     line("store", bytes_of(status, "store_bytes"));
     line("pending", bytes_of(status, "pending_bytes"));
     line("secrets", status.value("secrets_locked", false) ? "locked in memory" : "may be swapped to disk: the memory lock limit is too low");

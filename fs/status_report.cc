@@ -16,8 +16,8 @@ json describe_header(const store::VaultInfo& info) {
 }
 
 void add_live_status(json& status, const json& live) {
-  for (const char* member : {"pid", "version", "mounted_at", "entries", "content_bytes", "store_bytes", "pending_bytes", "secrets_locked",
-                             "idle_timeout_s", "as_of", "opened_with", "damaged", "damaged_complete", "damaged_entries", "scrub"}) {
+  for (const char* member : {"pid", "version", "mounted_at", "entries", "content_bytes", "history", "past_entries", "past_bytes", "store_bytes",
+                             "pending_bytes", "secrets_locked", "idle_timeout_s", "as_of", "opened_with", "damaged", "damaged_complete", "damaged_entries", "scrub"}) {
     if (live.contains(member)) status[member] = live[member];
   }
 }
