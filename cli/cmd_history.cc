@@ -23,7 +23,7 @@ constexpr int kDifferent = 1;  // exit status of diff
 int64_t now_ms() { return system_clock().wall_ns() / 1'000'000; }
 
 std::string growth(const VersionInfo* before, const VersionInfo& version) {
-  if (before == nullptr || before->size == version.size) return "";
+  if (before == nullptr || before->is_damaged || version.is_damaged || before->size == version.size) return "";
   const bool is_more = version.size > before->size;
   return (is_more ? "+" : "-") + format_bytes(is_more ? version.size - before->size : before->size - version.size);
 }
@@ -37,7 +37,8 @@ std::string line_of(const World& world, const VersionInfo* before, const Version
   std::string changed;
   for (const std::string& one : version.changed) changed += (changed.empty() ? "" : ", ") + one;
   std::string line = padded(std::to_string(version.number), 5, true) + "  " + human_time(version.since_ms) + "  " +
-                     padded(format_bytes(version.size), 11, true) + "  " + padded(growth(before, version), 12, true) + "  " + changed;
+                     padded(version.is_damaged ? "?" : format_bytes(version.size), 11, true) + "  " + padded(growth(before, version), 12, true) + "  " + changed;
+  if (version.is_damaged) line = coloured(world, world.out_is_tty, Colour::red, line);
   if (!version.until_ms) line = coloured(world, world.out_is_tty, Colour::green, line + "  (as it is now)");
   return line + '\n';
 }

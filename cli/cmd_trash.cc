@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// tain trash list, restore and empty, and tain prune: what was removed, and what goes for good.
+// tain trash list, restore and empty: what was removed, and what of that goes for good.
 #include "base/clock.h"
 #include "base/moment.h"
 #include "cli/commands.h"
@@ -75,29 +75,14 @@ Result<> cmd_trash_empty(World& world, const Arguments& arguments) {
   auto source = TRY(HistorySource::open(world, arguments, target, /*writes=*/true));
   const json reply = TRY(source->request(request));
   TRY(source->close());
-  const uint64_t entries = reply.value("entries", uint64_t{0});
+  const uint64_t entries = reply.value("entries", uint64_t{0}), failed = reply.value("failed", uint64_t{0});
   if (arguments.has("json")) {
-    print_json(world, {{"entries", entries}});
+    print_json(world, {{"entries", entries}, {"failed", failed}});
   } else {
     world.out << "removed " << entries << (entries == 1 ? " entry" : " entries") << " for good\n";
   }
-  return {};
-}
-
-Result<> cmd_prune(World& world, const Arguments& arguments) {
-  const Target target = TRY(find_target(arguments.positional()[0]));
-  const bool dry_run = arguments.has("dry-run");
-  auto source = TRY(HistorySource::open(world, arguments, target, !dry_run));
-  const json reply = TRY(source->request({{"op", "prune"}, {"dry_run", dry_run}}));
-  TRY(source->close());
-  const uint64_t states = reply.value("states", uint64_t{0}), entries = reply.value("entries", uint64_t{0});
-  if (arguments.has("json")) {
-    print_json(world, {{"dry_run", dry_run}, {"states", states}, {"entries", entries}});
-  } else {
-    world.out << (dry_run ? "would drop " : "dropped ") << states << (states == 1 ? " version and " : " versions and ") << entries
-              << (entries == 1 ? " entry" : " entries") << " of the trash\n";
-  }
-  return {};
+  if (failed == 0) return {};
+  return Error(Code::partial, "damaged ones stay in the trash: " + std::to_string(failed)).hint("tain check --repair mends what can be mended");
 }
 
 }  // namespace tain::cli

@@ -182,10 +182,26 @@ const std::vector<Command>& commands() {
       {"trash empty", {}, "VAULT|MOUNTPOINT", 1, 1, "remove what is in the trash for good",
        "With all versions of it. This cannot be undone.\n",
        join({{{"older-than", 0, "TIME", "only what was removed that long ago, e.g. 30d"}}, key_options(), {kJson}}), cmd_trash_empty},
-      {"prune", {}, "VAULT|MOUNTPOINT", 1, 1, "drop versions that nobody is likely to want, and old trash",
-       "Versions stay for a day; then the last of each hour for a week, of each day for 91 days, of each month for ever. The\n"
-       "trash keeps what was removed less than 30 days ago. This cannot be undone; --dry-run says how much it would be.\n",
-       join({{{"dry-run", 0, "", "change nothing"}}, key_options(), {kJson}}), cmd_prune},
+      {"retention", {}, "VAULT|MOUNTPOINT [PRESET]", 1, 2, "show or change what a vault keeps of its past",
+       "PRESET: default, all versions for a day, then the last of each hour for a week, of each day for 91 days, of each month\n"
+       "for ever, and 30 days of trash; all, everything for ever; week or day, all for so long and nothing older. An option\n"
+       "changes one thing, of PRESET or of what the vault has. TIME: 36h, 14d, 8w, …; 0 leaves a stage out; forever.\n"
+       "It is the vault's own setting, for everybody who opens it. What it does not keep goes little by little while the vault\n"
+       "is mounted, and cannot be had back; how much that is now, is shown, and tain prune --dry-run lists it. When the disk is\n"
+       "full, the oldest goes sooner. tain mount -o nohistory keeps nothing new at all.\n",
+       join({{{"all", 0, "TIME", "keep all versions for so long after they were replaced"},
+              {"hourly", 0, "TIME", "the last one of each hour"},
+              {"daily", 0, "TIME", "the last one of each day"},
+              {"monthly", 0, "TIME", "the last one of each month"},
+              {"trash", 0, "TIME", "keep what was removed"},
+              {"dry-run", 0, "", "show what it would be, and change nothing"}},
+             key_options(),
+             {kJson}}),
+       cmd_retention},
+      {"prune", {}, "VAULT|MOUNTPOINT", 1, 1, "drop now what the vault does not keep of its past any more",
+       "Versions, and what was in the trash, that tain retention does not keep. A mounted vault does this by itself, little by\n"
+       "little. It cannot be undone; --dry-run lists what it would be. tain compact gives the space back to the disk.\n",
+       join({{{"dry-run", 0, "", "list it, and change nothing"}}, key_options(), {kJson}}), cmd_prune},
       {"check", {}, "VAULT", 1, 1, "read everything in a vault and say what is damaged",
        "The vault must not be mounted. Checks the header's copies, the structure of the database, every checksum and\n"
        "seal, counts and links. Rot: the storage returned other bytes than were written; tampering: somebody or some\n"

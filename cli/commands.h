@@ -72,6 +72,7 @@ Result<> cmd_trash_list(World& world, const Arguments& arguments);
 Result<> cmd_trash_restore(World& world, const Arguments& arguments);
 Result<> cmd_trash_empty(World& world, const Arguments& arguments);
 Result<> cmd_prune(World& world, const Arguments& arguments);
+Result<> cmd_retention(World& world, const Arguments& arguments);
 Result<> cmd_check(World& world, const Arguments& arguments);
 Result<> cmd_scrub(World& world, const Arguments& arguments);
 Result<> cmd_compact(World& world, const Arguments& arguments);

@@ -63,7 +63,11 @@ class ClosedHistory final : public HistorySource {
  public:
   explicit ClosedHistory(std::unique_ptr<store::Vault> vault) : vault_(std::move(vault)) {}
   Result<json> request(const json& object) override {
-    json reply = fs::answer_history(*vault_, object, [](Ino, const std::string&) {});
+    const auto unlinked = [this](const store::Unlinked& one) {
+      // An orphan that could not be removed is on the vault's list and goes at the next open.
+      if (one.orphan) static_cast<void>(vault_->tree().reap(one.ino));
+    };
+    json reply = fs::answer_history(*vault_, object, {.changed = [](Ino, const std::string&) {}, .unlinked = unlinked});
     TRY(fs::error_in_reply(reply));
     return reply;
   }
@@ -103,6 +107,7 @@ VersionInfo parse_version(const json& row) {
   out.type = row.value("type", std::string());
   out.mode = row.value("mode", std::string());
   out.size = row.value("size", uint64_t{0});
+  out.is_damaged = row.value("damaged", false);
   out.changed = row.value("changed", std::vector<std::string>());
   out.json = row;
   return out;

@@ -38,6 +38,7 @@ struct VersionInfo {
   std::string mode;
   uint64_t size = 0;
   std::vector<std::string> changed;
+  bool is_damaged = false;  // neither mode nor size are known
   nlohmann::json json;  // all of it
 };
 

@@ -102,6 +102,9 @@ json describe(store::Vault& vault, const Session& session, const ScrubWatch& scr
           {"cipher", store::suite_name(info.suite)},
           {"entries", stats.entries},
           {"content_bytes", stats.content_bytes},
+          {"history", options.history && !vault.read_only()},
+          {"past_entries", stats.retired_entries},
+          {"past_bytes", stats.retired_content_bytes},
           {"store_bytes", stats.store_bytes},
           {"disk_bytes", stats.disk_bytes},
           {"pending_bytes", stats.pending_bytes},
@@ -157,13 +160,15 @@ ControlServer::Handler control_handler(store::Vault& vault, Session& session, Sc
     if (op == "compact") return answer_compact(vault, request);
     if (op == "scrub_state") return scrub_report(vault, scrub, request);
     if (is_history_request(op))
-      return answer_history(vault, request, [&session](Ino directory, const std::string& name) { session.changed(directory, name); });
+      return answer_history(vault, request,
+                            {.changed = [&session](Ino directory, const std::string& name) { session.changed(directory, name); },
+                             .unlinked = [&session](const store::Unlinked& unlinked) { session.unlinked(unlinked); }});
     if (op == "stop") {
       session.cut_off();
       return reply_for({});
     }
     return reply_for(Error(Code::usage, "unknown op").hint("status, counters, sync, compact, scrub, scrub_state, log, restore, trash_list, "
-                                                                 "trash_restore, trash_empty, prune, stop or wait_closed"));
+                                                                 "trash_restore, trash_empty, prune, retention, stop or wait_closed"));
   };
 }
 

@@ -71,6 +71,8 @@ class Filesystem {
   Result<store::Attr> acquire(Ino ino);
   /// Gives back `count` lookups; an orphan that nobody uses any more is removed for good.
   void forget(Ino ino, uint64_t count);
+  /// An inode lost a name, by a request or otherwise: if it was the last one, it goes once the kernel does not know it.
+  void orphaned(const store::Unlinked& unlinked);
 
   Result<store::Attr> getattr(Ino ino);
   /// Clears set-user-id and set-group-id as chown(2) and truncate(2) demand. A change of nothing is chown(2) with
@@ -146,7 +148,6 @@ class Filesystem {
   Result<Bytes> translated_acl(ByteView value) const;
   /// Content of `ino` changes other than by write(): set-user-id and set-group-id go, as they do there.
   Result<> clear_privileges(Ino ino, const Caller& caller);
-  void orphaned(const store::Unlinked& unlinked);
   void reap(Ino ino);
 
   store::Vault& vault_;

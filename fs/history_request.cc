@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "fs/retention_request.h"
 #include "fs/virtual_tree.h"
 #include "store/acl.h"
 #include "store/content.h"
@@ -23,8 +24,8 @@ namespace {
 
 constexpr size_t kListed = 400;             // versions or items in one reply
 constexpr size_t kCopyStep = 1 << 20;       // bytes
-constexpr int64_t kTrashKept_ms = int64_t{30} * 86'400'000;
 constexpr size_t kFreeNamesMax = 1000;
+constexpr int64_t kKeptMax_s = int64_t{1000} * 366 * 86'400;  // what is kept longer is kept for ever
 /// No editor's, and no name that anybody has; of what is being restored.
 constexpr std::string_view kUnfinished = ".tain-restore~";
 
@@ -83,10 +84,14 @@ std::string_view type_name(uint32_t mode) {
 
 uint64_t size_of(const store::Inode& inode) { return inode.is_symlink() ? inode.symlink.size() : inode.content.size; }
 
-/// What is different from the state before.
-json changes(const NamedState* before, const NamedState& state) {
-  if (before == nullptr) return json::array({"made"});
-  const store::Inode &a = before->state.inode, &b = state.state.inode;
+/// What is different from the state before; if that is damaged, from the one before that.
+json changes(const std::vector<NamedState>& states, size_t index) {
+  if (states[index].state.is_damaged) return json::array({"damaged"});
+  if (index == 0) return json::array({"made"});
+  size_t before = index - 1;
+  while (before > 0 && states[before].state.is_damaged) --before;
+  if (states[before].state.is_damaged) return json::array({"unknown"});
+  const store::Inode &a = states[before].state.inode, &b = states[index].state.inode;
   json out = json::array();
   if (size_of(a) != size_of(b) || a.mtime != b.mtime || a.symlink != b.symlink) out.push_back("content");
   if (a.mode != b.mode) out.push_back("permissions");
@@ -99,19 +104,19 @@ json describe(const std::vector<NamedState>& states, size_t index) {
   const NamedState& named = states[index];
   const store::Inode& inode = named.state.inode;
   const uint64_t ended = named.state.ended_hlc;
-  char mode[8];
-  std::snprintf(mode, sizeof mode, "%04o", inode.mode & 07777);
   json out = {{"number", index + 1},
               {"name", path_to_json(named.name)},
               {"since_ms", ms_of_hlc(named.since)},
-              {"mtime", inode.mtime.seconds},
               {"type", type_name(inode.mode)},
-              {"mode", mode},
-              {"uid", inode.uid},
-              {"gid", inode.gid},
-              {"size", size_of(inode)},
-              {"changed", changes(index == 0 ? nullptr : &states[index - 1], named)}};
+              {"changed", changes(states, index)}};
   if (ended != 0) out["until_ms"] = ms_of_hlc(ended);
+  if (named.state.is_damaged) {
+    out["damaged"] = true;
+    return out;
+  }
+  char mode[8];
+  std::snprintf(mode, sizeof mode, "%04o", inode.mode & 07777);
+  out.update({{"mtime", inode.mtime.seconds}, {"mode", mode}, {"uid", inode.uid}, {"gid", inode.gid}, {"size", size_of(inode)}});
   return out;
 }
 
@@ -176,12 +181,13 @@ Result<> fill(store::Vault& vault, const PastState& from, Ino to) {
 }
 
 /// Makes `from` the newest version of `to`, or `to` itself. What has the name becomes a version.
-Result<> install(store::Vault& vault, const PastState& from, const Place& to) {
+Result<> install(store::Vault& vault, const PastState& from, const Place& to, const Server& server) {
   store::Tree& tree = vault.tree();
   const store::Inode& inode = from.inode;
+  if (from.is_damaged) return Error(Code::corrupt, "that version is damaged").hint("tain log PATH lists those that are not");
   if (inode.is_directory()) return Error(Code::is_directory, "a directory has no versions").hint("copy it out of .tain/at/TIME");
   const std::string unfinished(kUnfinished);
-  if (auto left = tree.unlink(to.directory, unfinished); left.ok() && left->orphan) TRY(tree.reap(left->ino));
+  if (auto left = tree.unlink(to.directory, unfinished); left.ok()) server.unlinked(*left);
   const store::Attr made = TRY(tree.make(to.directory, unfinished,
                                          {.mode = inode.mode, .uid = inode.uid, .gid = inode.gid, .rdev = inode.rdev, .symlink = inode.symlink}));
   Result<> done = fill(vault, from, made.ino);
@@ -189,17 +195,17 @@ Result<> install(store::Vault& vault, const PastState& from, const Place& to) {
   if (done.ok()) {
     auto renamed = tree.rename(to.directory, unfinished, to.directory, to.name, store::RenameMode::replace);
     if (renamed.ok()) {
-      if (*renamed && (*renamed)->orphan) TRY(tree.reap((*renamed)->ino));
+      if (*renamed) server.unlinked(**renamed);
       return {};
     }
     done = std::move(renamed).error();
   }
-  if (auto gone = tree.unlink(to.directory, unfinished); gone.ok() && gone->orphan) TRY(tree.reap(gone->ino));
+  if (auto gone = tree.unlink(to.directory, unfinished); gone.ok()) server.unlinked(*gone);
   return done;
 }
 
 /// {"path", "number", "to", "rename"}.
-Result<json> answer_restore(store::Vault& vault, const json& request, const NameChanged& changed) {
+Result<json> answer_restore(store::Vault& vault, const json& request, const Server& server) {
   const std::string path = TRY(path_from_json(request.value("path", json())));
   const json number = request.value("number", json());
   auto states = TRY(states_at(vault, path));
@@ -215,8 +221,8 @@ Result<json> answer_restore(store::Vault& vault, const json& request, const Name
   }
   const std::string folder = target.substr(0, target.size() - std::min(target.size(), to.name.size()));
   to.name = name;
-  TRY(install(vault, states[number.get<size_t>() - 1].state, to));
-  changed(to.directory, to.name);
+  TRY(install(vault, states[number.get<size_t>() - 1].state, to, server));
+  server.changed(to.directory, to.name);
   return json{{"ok", true}, {"path", path_to_json(is_elsewhere ? folder + name : target)}};
 }
 
@@ -263,6 +269,7 @@ Result<json> answer_trash_list(store::Vault& vault, const json& request) {
   const auto roots = TRY(vault.trash().roots());
   Paths paths(vault.tree(), items);
   const size_t from = TRY(start_of(request));
+  const int64_t kept_s = vault.retention().trash_s;
   json out = {{"ok", true}, {"items", json::array()}, {"count", roots.size()}};
   for (size_t i = from; i < roots.size() && i < from + kListed; ++i) {
     const store::TrashRoot& root = roots[roots.size() - 1 - i];
@@ -273,13 +280,14 @@ Result<json> answer_trash_list(store::Vault& vault, const json& request) {
                             {"removed_ms", ms_of_hlc(name.ended_hlc)},
                             {"entries", root.entries},
                             {"size", root.size}});
+    if (kept_s <= kKeptMax_s) out["items"].back()["kept_until_ms"] = ms_of_hlc(name.ended_hlc) + kept_s * 1000;
   }
   if (from + kListed < roots.size()) out["next"] = from + kListed;
   return out;
 }
 
 /// {"id", "to", "rename"}.
-Result<json> answer_trash_restore(store::Vault& vault, const json& request, const NameChanged& changed) {
+Result<json> answer_trash_restore(store::Vault& vault, const json& request, const Server& server) {
   const json id = request.value("id", json());
   const auto roots = TRY(vault.trash().roots());
   const auto root = std::find_if(roots.begin(), roots.end(), [&](const store::TrashRoot& one) { return id == id_of(one.item.name); });
@@ -299,7 +307,7 @@ Result<json> answer_trash_restore(store::Vault& vault, const json& request, cons
     to.name = TRY(free_name(tree, to));
   }
   const store::Restored restored = TRY(vault.trash().restore(past, to.directory, to.name));
-  changed(to.directory, to.name);
+  server.changed(to.directory, to.name);
   Paths paths(tree, {});
   return json{{"ok", true},
               {"path", path_to_json(paths.of(to.directory) + to.name)},
@@ -312,49 +320,34 @@ Result<json> answer_trash_empty(store::Vault& vault, const json& request) {
   const json before = request.value("before_ms", json());
   if (!before.is_null() && !before.is_number_integer()) return Error(Code::usage, "before_ms is no time");
   const store::Pruned pruned = TRY(vault.trash().empty(before.is_null() ? UINT64_MAX : hlc_of_ms(before.get<int64_t>())));
-  return json{{"ok", true}, {"entries", pruned.entries}};
+  return json{{"ok", true}, {"entries", pruned.entries}, {"failed", pruned.failed}};
 }
 
-/// {"dry_run"}.
-Result<json> answer_prune(store::Vault& vault, const json& request) {
-  const bool dry_run = request.value("dry_run", false);
-  const int64_t now_ms = ms_of_hlc(vault.hlc_now());
-  store::Trash trash = vault.trash();
-  const store::Pruned states = TRY(trash.prune(store::Retention(), now_ms / 1000, dry_run));
-  const uint64_t before = hlc_of_ms(now_ms - kTrashKept_ms);
-  uint64_t entries = 0;
-  if (dry_run) {
-    const auto items = TRY(trash.list());
-    entries = static_cast<uint64_t>(
-        std::count_if(items.begin(), items.end(), [&](const store::TrashItem& item) { return item.name.ended_hlc < before; }));
-  } else {
-    entries = TRY(trash.empty(before)).entries;
-  }
-  return json{{"ok", true}, {"states", states.states}, {"entries", entries}, {"dry_run", dry_run}};
-}
-
-Result<json> answer(store::Vault& vault, const json& request, const NameChanged& changed) {
+Result<json> answer(store::Vault& vault, const json& request, const Server& server) {
   const json op = request.value("op", json());
-  const bool writes = op != "log" && op != "trash_list" && !(op == "prune" && request.value("dry_run", false));
+  const bool only_looks = request.value("dry_run", json(false)) == true;
+  const bool writes = op != "log" && op != "trash_list" && !(op == "prune" && only_looks) &&
+                      !(op == "retention" && (only_looks || !request.contains("policy")));
   if (writes && vault.read_only()) return Error(Code::read_only, "the vault is open read-only");
   if (op == "log") return answer_log(vault, request);
-  if (op == "restore") return answer_restore(vault, request, changed);
+  if (op == "restore") return answer_restore(vault, request, server);
   if (op == "trash_list") return answer_trash_list(vault, request);
-  if (op == "trash_restore") return answer_trash_restore(vault, request, changed);
+  if (op == "trash_restore") return answer_trash_restore(vault, request, server);
   if (op == "trash_empty") return answer_trash_empty(vault, request);
   if (op == "prune") return answer_prune(vault, request);
+  if (op == "retention") return answer_retention(vault, request);
   return Error(Code::usage, "unknown op");
 }
 
 }  // namespace
 
 bool is_history_request(const json& op) {
-  static constexpr std::string_view kOps[] = {"log", "restore", "trash_list", "trash_restore", "trash_empty", "prune"};
+  static constexpr std::string_view kOps[] = {"log", "restore", "trash_list", "trash_restore", "trash_empty", "prune", "retention"};
   return op.is_string() && std::find(std::begin(kOps), std::end(kOps), op.get<std::string>()) != std::end(kOps);
 }
 
-json answer_history(store::Vault& vault, const json& request, const NameChanged& changed) {
-  auto reply = answer(vault, request, changed);
+json answer_history(store::Vault& vault, const json& request, const Server& server) {
+  auto reply = answer(vault, request, server);
   return reply.ok() ? *std::move(reply) : reply_for(reply.error());
 }
 

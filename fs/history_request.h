@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// tain log, restore, trash and prune as requests (docs/control-socket.md): over the control socket of a mount, or by the
+// tain log, restore, trash, prune and retention as requests (docs/control-socket.md): over the control socket of a mount, or by the
 // command itself on a vault that it has opened.
 #pragma once
 
@@ -9,16 +9,22 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "fs/control.h"
+#include "store/tree.h"
 #include "store/vault.h"
 
 namespace tain::fs {
 
-/// Told of each name that was made or replaced, so that the kernel can be.
-using NameChanged = std::function<void(Ino directory, const std::string& name)>;
+/// Who serves the vault and has to know what a request did.
+struct Server {
+  /// A name was made or replaced: the kernel may know it as it was.
+  std::function<void(Ino directory, const std::string& name)> changed;
+  /// An inode lost a name. If it was the last one, it goes once no program has it open.
+  std::function<void(const store::Unlinked&)> unlinked;
+};
 
 bool is_history_request(const nlohmann::json& op);
 /// The reply to a request whose `op` is_history_request(). Threads: any; a large restore takes its time.
-nlohmann::json answer_history(store::Vault& vault, const nlohmann::json& request, const NameChanged& changed);
+nlohmann::json answer_history(store::Vault& vault, const nlohmann::json& request, const Server& server);
 
 /// A path for a request: itself, or {"hex": …} where it is no UTF-8. And the way back; errors: usage.
 nlohmann::json path_to_json(const std::string& path);

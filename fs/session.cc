@@ -255,6 +255,8 @@ void Session::changed(Ino directory, const std::string& name) {
   static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session, raw(directory), 0, 0));
 }
 
+void Session::unlinked(const store::Unlinked& unlinked) { impl_->filesystem.orphaned(unlinked); }
+
 void Session::cut_off() {
   // One at a time: dropping a page that a program changed waits for a request that run() must still answer.
   std::lock_guard lock(impl_->cut_off_mutex);

@@ -53,6 +53,8 @@ class Session {
   void forget_root_attributes();
   /// Somebody else than the kernel has made, removed or replaced `name`. Not from within a request.
   void changed(Ino directory, const std::string& name);
+  /// The same of an inode that lost a name: it stays for as long as the kernel knows it. Threads: any.
+  void unlinked(const store::Unlinked& unlinked);
   /// Ends run() although programs may have files open. First makes the kernel drop the content that it keeps of files,
   /// mapped pages included, which would live as long as a file is open. Returns when that is done, whoever began it.
   /// Threads: any, but not from within a request.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/moment.h"
 #include "cli/history_source.h"
 #include "store/content.h"
@@ -21,6 +22,8 @@ class HistoryCommandTest : public testing::Test {
   void SetUp() override {
     pass_ = fake_.directory.file("pass", "pass");
     ::chmod(pass_.c_str(), 0600);
+    // What the commands see by the system's clock is some hours old.
+    clock_.advance_seconds((system_clock().wall_ns() - clock_.wall_ns()) / 1'000'000'000 - 10 * 3600);
     ASSERT_EQ(fake_.run({"init", "--kdf-time", "0", "--passfile", pass_, vault_}), 0) << fake_.err.str();
     change([this](store::Vault& vault) {
       const Ino folder = vault.tree().make(kRootIno, "folder", {.mode = S_IFDIR | 0700}).value().ino;
@@ -193,6 +196,48 @@ TEST_F(HistoryCommandTest, EmptyingAndPruningSayHowMuchGoes) {
   EXPECT_EQ(out(), "removed 1 entry for good\n");
   ASSERT_EQ(run({"trash", "list", vault_}), 0);
   EXPECT_EQ(out(), "");
+}
+
+TEST_F(HistoryCommandTest, RetentionIsShownAndSet) {
+  ASSERT_EQ(run({"retention", vault_}), 0) << fake_.err.str();
+  EXPECT_EQ(out(),
+            "preset    default\nall       1 day\nhourly    7 days\ndaily     91 days\nmonthly   for ever\ntrash     30 days\n"
+            "due       0 versions and 0 entries of the trash\n");
+  ASSERT_EQ(run({"retention", vault_, "week", "--hourly", "14d", "--trash", "36h", "--monthly", "0", "--json"}), 0);
+  json set = json::parse(out());
+  EXPECT_FALSE(set.contains("preset"));
+  const json expected = {{"all_s", 7 * 86400}, {"hourly_s", 14 * 86400}, {"daily_s", 0}, {"monthly_s", 0}, {"trash_s", 36 * 3600}};
+  EXPECT_EQ(set["policy"], expected);
+  ASSERT_EQ(run({"retention", vault_, "--daily", "forever", "--dry-run", "--json"}), 0);
+  EXPECT_EQ(json::parse(out())["policy"]["daily_s"], json());
+  ASSERT_EQ(run({"retention", vault_, "--json"}), 0);
+  EXPECT_EQ(json::parse(out())["policy"], expected) << "it lasts, and the dry run changed nothing";
+  for (const char* preset : {"all", "week", "day", "default"}) {
+    ASSERT_EQ(run({"retention", vault_, preset, "--json"}), 0);
+    EXPECT_EQ(json::parse(out())["preset"], preset);
+  }
+  EXPECT_EQ(run({"retention", vault_, "month"}), 2);
+  EXPECT_EQ(run({"retention", vault_, "--all", "long"}), 2);
+}
+
+TEST_F(HistoryCommandTest, PruningListsWhatItWouldDropAndDropsThat) {
+  change([](store::Vault& vault) {
+    ASSERT_TRUE(vault.set_retention({.states = {.all_s = 0, .hourly_s = 0, .daily_s = 0, .monthly_s = 0}, .trash_s = 0}).ok());
+    const Ino folder = vault.tree().lookup(kRootIno, "folder").value().ino;
+    ASSERT_TRUE(vault.tree().unlink(folder, "notes.md").ok());
+    save(vault, folder, "kept.md", "text\n");
+  });
+  ASSERT_EQ(run({"prune", "--dry-run", vault_}), 0) << fake_.err.str();
+  EXPECT_NE(out().find("  trash    folder/notes.md\n"), std::string::npos) << out();
+  EXPECT_NE(out().find("would drop 1 version and 1 entry of the trash\n"), std::string::npos) << out();
+  ASSERT_EQ(run({"trash", "list", "--json", vault_}), 0);
+  EXPECT_EQ(json::parse(out()).size(), 1u);
+  ASSERT_EQ(run({"prune", vault_}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "dropped 1 version and 1 entry of the trash\n");
+  ASSERT_EQ(run({"trash", "list", "--json", vault_}), 0);
+  EXPECT_TRUE(json::parse(out()).empty());
+  ASSERT_EQ(run({"cat", entry("folder/kept.md")}), 0);
+  EXPECT_EQ(out(), "text\n");
 }
 
 TEST_F(HistoryCommandTest, WhatNamesNoEntryIsAUsageError) {

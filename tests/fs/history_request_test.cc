@@ -6,6 +6,10 @@
 
 #include <set>
 
+#include "fs/retention_request.h"
+#include "store/codec.h"
+#include "store/past.h"
+#include "tests/store/vault_edits.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::fs {
@@ -22,7 +26,9 @@ class HistoryRequestTest : public testing::Test {
     return out;
   }
   json ask(json request) {
-    return answer_history(vault_.vault(), request, [this](Ino directory, const std::string& name) { changed_.emplace_back(directory, name); });
+    return answer_history(vault_.vault(), request,
+                          {.changed = [this](Ino directory, const std::string& name) { changed_.emplace_back(directory, name); },
+                           .unlinked = [this](const store::Unlinked& one) { unlinked_.push_back(one); }});
   }
   /// All replies' rows.
   json ask_all(json request, const char* member) {
@@ -43,6 +49,7 @@ class HistoryRequestTest : public testing::Test {
 
   test::TempVault vault_{options()};
   std::vector<std::pair<Ino, std::string>> changed_;
+  std::vector<store::Unlinked> unlinked_;
   int replies_ = 0;
 };
 
@@ -102,6 +109,18 @@ TEST_F(HistoryRequestTest, RestoreTellsWhatHasChangedAndLeavesNothingElse) {
   EXPECT_EQ(ask_all({{"op", "log"}, {"path", "a"}}, "versions").size(), 3u);
 }
 
+TEST_F(HistoryRequestTest, WhatIsReplacedAndNotKeptStaysForWhoHasItOpen) {
+  const Ino file = vault_.make_file(kRootIno, "backup~");  // of which no history is kept
+  vault_.write(file, 0, "somebody has it open");
+  ASSERT_EQ(ask({{"op", "restore"}, {"path", "backup~"}, {"number", 1}})["ok"], true);
+
+  ASSERT_EQ(unlinked_.size(), 1u);
+  EXPECT_EQ(unlinked_[0].ino, file);
+  EXPECT_TRUE(unlinked_[0].orphan);
+  EXPECT_EQ(vault_.read(file), "somebody has it open");
+  ASSERT_TRUE(vault_.tree().reap(file).ok());
+}
+
 TEST_F(HistoryRequestTest, WhatMakesNoSenseIsRefused) {
   vault_.make_file(kRootIno, "a");
   for (const json& request :
@@ -118,6 +137,109 @@ TEST_F(HistoryRequestTest, WhatMakesNoSenseIsRefused) {
   EXPECT_EQ(ask({{"op", "restore"}, {"path", "a"}, {"number", 1}, {"to", ".tain"}})["code"], "exists");
   EXPECT_FALSE(is_history_request("status"));
   EXPECT_FALSE(is_history_request(7));
+}
+
+TEST_F(HistoryRequestTest, ADamagedVersionIsListedAsSuchAndNotRestored) {
+  const Ino file = vault_.make_file(kRootIno, "a.md");
+  for (const char* text : {"one", "two", "three", "4 more"}) {
+    vault_.write(file, 0, text);
+    stand();
+  }
+  const uint64_t ended = vault_.vault().past().log(file).value().at(2).ended_hlc;
+  ASSERT_TRUE(vault_.vault().close().ok());
+  vault_.close();
+  test::edit_value(vault_.directory(), store::Table::versions, store::version_key(file, ended),
+                   [](Bytes& value) { value[100] ^= 1; });
+  vault_.reopen();
+  const json rows = ask_all({{"op", "log"}, {"path", "a.md"}}, "versions");
+
+  ASSERT_EQ(rows.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(rows[i].value("damaged", false), i == 2) << i;
+  EXPECT_FALSE(rows[2].contains("size"));
+  EXPECT_EQ(rows[2]["changed"], json{"damaged"});
+  EXPECT_EQ(rows[1]["changed"], json{"content"}) << "compared with the version before";
+  EXPECT_EQ(ask({{"op", "restore"}, {"path", "a.md"}, {"number", 2}})["code"], "corrupt");
+  EXPECT_EQ(vault_.read(file), "4 more");
+  EXPECT_EQ(ask({{"op", "restore"}, {"path", "a.md"}, {"number", 1}})["ok"], true);
+}
+
+TEST_F(HistoryRequestTest, ThePolicyIsTheVaultsAndPruningFollowsIt) {
+  const Ino file = vault_.make_file(kRootIno, "a.md");
+  vault_.make_file(kRootIno, "gone");
+  for (const char* text : {"one", "two", "three"}) {
+    vault_.write(file, 0, text);
+    stand();
+  }
+  ASSERT_TRUE(vault_.tree().unlink(kRootIno, "gone").ok());
+  stand();
+  json reply = ask({{"op", "retention"}});
+  EXPECT_EQ(reply["preset"], "default");
+  EXPECT_EQ(reply["policy"]["monthly_s"], json());
+  EXPECT_EQ(reply["policy"]["trash_s"], 30 * 86400);
+  EXPECT_EQ(reply["states"], 0);
+  EXPECT_EQ(ask_all({{"op", "trash_list"}}, "items")[0]["kept_until_ms"].get<int64_t>() -
+                ask_all({{"op", "trash_list"}}, "items")[0]["removed_ms"].get<int64_t>(),
+            int64_t{30} * 86'400'000);
+
+  json policy = reply["policy"];
+  policy.update({{"all_s", 1}, {"hourly_s", 0}, {"daily_s", 0}, {"monthly_s", 0}, {"trash_s", 100}});
+  vault_.clock().advance_seconds(100);
+  reply = ask({{"op", "retention"}, {"policy", policy}, {"dry_run", true}});
+  EXPECT_EQ(reply["states"], 3) << "one of them is the root's, before something was removed from it";
+  EXPECT_EQ(reply["entries"], 1);
+  EXPECT_EQ(vault_.vault().retention(), store::RetentionPolicy()) << "a dry run";
+  reply = ask({{"op", "retention"}, {"policy", policy}});
+  EXPECT_EQ(reply["policy"], policy);
+  EXPECT_FALSE(reply.contains("preset"));
+  EXPECT_EQ(policy_to_json(vault_.vault().retention()), policy);
+
+  reply = ask({{"op", "prune"}, {"dry_run", true}});
+  EXPECT_EQ(reply["states"], 3);
+  EXPECT_EQ(reply["entries"], 1);
+  ASSERT_EQ(reply["items"].size(), 4u) << reply;
+  EXPECT_EQ(reply["items"][0]["path"], "");
+  EXPECT_EQ(reply["items"][1]["path"], "a.md");
+  EXPECT_EQ(reply["items"][3]["path"], "gone");
+  EXPECT_EQ(reply["items"][3]["trash"], true);
+  EXPECT_EQ(ask_all({{"op", "log"}, {"path", "a.md"}}, "versions").size(), 3u);
+  reply = ask({{"op", "prune"}});
+  EXPECT_EQ(reply["states"], 3);
+  EXPECT_EQ(reply["entries"], 1);
+  EXPECT_EQ(ask_all({{"op", "log"}, {"path", "a.md"}}, "versions").size(), 1u);
+  EXPECT_TRUE(ask_all({{"op", "trash_list"}}, "items").empty());
+  EXPECT_EQ(vault_.vault().stats().retired_entries, 0u);
+}
+
+TEST_F(HistoryRequestTest, WhatIsDueComesInPieces) {
+  const Ino file = vault_.make_file(kRootIno, "a.md");
+  for (int i = 0; i < 950; ++i) {
+    vault_.write(file, 0, std::to_string(i));
+    stand();
+  }
+  vault_.clock().advance_seconds(3600);
+  ASSERT_TRUE(vault_.vault().set_retention({.states = {0, 0, 0, 0}, .trash_s = 0}).ok());
+  const json rows = ask_all({{"op", "prune"}, {"dry_run", true}}, "items");
+
+  ASSERT_EQ(rows.size(), 949u);
+  EXPECT_EQ(replies_, 3);
+  std::set<int64_t> ends;
+  for (const json& row : rows) ends.insert(row["until_ms"].get<int64_t>());
+  EXPECT_EQ(ends.size(), 949u);
+  EXPECT_EQ(ask({{"op", "prune"}, {"dry_run", true}})["states"], 949);
+}
+
+TEST_F(HistoryRequestTest, APolicyThatMakesNoSenseIsRefused) {
+  const json good = policy_to_json({});
+  for (const json& wrong : {json("soon"), json(-1), json(1.5), json(UINT64_MAX)}) {
+    json policy = good;
+    policy["daily_s"] = wrong;
+    EXPECT_EQ(ask({{"op", "retention"}, {"policy", policy}})["code"], "bad_request") << wrong;
+  }
+  json short_one = good;
+  short_one.erase("trash_s");
+  EXPECT_EQ(ask({{"op", "retention"}, {"policy", short_one}})["code"], "bad_request");
+  EXPECT_EQ(ask({{"op", "retention"}, {"policy", 7}})["code"], "bad_request");
+  EXPECT_EQ(vault_.vault().retention(), store::RetentionPolicy());
 }
 
 TEST_F(HistoryRequestTest, NamesThatAreNoTextArriveWhole) {
