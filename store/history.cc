@@ -190,10 +190,10 @@ std::optional<Ino> WorkingSet::take_vacated(Ino directory, std::string_view name
 
 void WorkingSet::classify(CachedInode& inode, std::string_view name) {
   if (!limits_.history) return;
-  if (is_dropping(name))
-    inode.record.flags |= kInodeUnversioned;
-  else
+  if (!is_dropping(name))
     inode.record.flags &= ~kInodeUnversioned;
+  else if (inode.record.is_directory() || inode.record.nlink <= 1)  // else its other names are somebody's document
+    inode.record.flags |= kInodeUnversioned;
 }
 
 Result<std::vector<PastName>> WorkingSet::past_names(Ino directory, uint64_t ended_after) {

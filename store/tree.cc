@@ -287,6 +287,7 @@ Result<Attr> Tree::link(Ino ino, Ino directory, std::string_view name) {
   const Time now = set_.now();
   if (inode->record.is_retired()) set_.unretire(*inode, directory);  // named again while somebody has it open
   else ++inode->record.nlink;
+  if (!is_dropping(name)) set_.classify(*inode, name);
   touch_inode(set_, *inode, now);
   ++parent->record.children;
   touch_directory(set_, *parent, now);

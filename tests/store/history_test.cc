@@ -445,6 +445,27 @@ TEST_F(HistoryTest, PruningTheMiddleOfAChainGivesItsTimeToWhatFollowed) {
   audit();
 }
 
+TEST_F(HistoryTest, AnEditorsBackupThatIsOneOfTwoNamesTakesNoHistoryFromTheOther) {
+  const Ino file = make("document", "one");
+  ASSERT_TRUE(temp_.tree().link(file, kRootIno, "other").ok());
+  ASSERT_TRUE(temp_.tree().rename(kRootIno, "other", kRootIno, "other~", RenameMode::replace).ok());
+  make("other", "new");
+  remove("other~");
+  stand(100);
+  overwrite(file, "two");
+  stand(100);
+  EXPECT_EQ(texts(file), (Texts{"two", "one"}));
+
+  const Ino dropping = make("swap~", "one");
+  ASSERT_TRUE(temp_.tree().link(dropping, kRootIno, "kept").ok());
+  remove("swap~");
+  stand(100);
+  overwrite(dropping, "two");
+  stand();
+  EXPECT_EQ(texts(dropping), (Texts{"two", "one"}));
+  audit();
+}
+
 TEST_F(HistoryTest, TheRootsOfTheTrashAreWhatCameThereTogether) {
   const Ino folder = temp_.make_directory(kRootIno, "folder");
   const Ino below = temp_.make_directory(folder, "below");
