@@ -26,6 +26,7 @@ constexpr int64_t kSettled_ms = 60'000;   // that a relative time stands still a
 constexpr int64_t kStatusFresh_ms = 1000;
 constexpr int64_t kStatusInUse_ms = 100;  // a program that looks at a file and then opens it means the same one
 constexpr int64_t kStatusMax_ms = 5000;
+constexpr int kAttempts = 3;              // to read a state that becomes a version meanwhile
 constexpr uint64_t kDamaged = 1;  // in the key of a damaged state
 constexpr uint64_t kDirectorySize = 4096;  // bytes, as those of the store
 
@@ -399,21 +400,36 @@ Result<uint64_t> VirtualTree::seek(Ino ino, uint64_t offset, bool hole) {
 
 Result<store::Xattrs> VirtualTree::xattrs(Ino ino) {
   const NodePtr node = TRY(find(ino));
-  std::shared_ptr<const PastState> state;
-  {
-    std::lock_guard lock(mutex_);
-    state = node->state;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    std::shared_ptr<const PastState> state;
+    {
+      std::lock_guard lock(mutex_);
+      state = node->state;
+    }
+    if (!state) return store::Xattrs();
+    if (state->is_damaged) return damaged_state();
+    auto found = vault_.past().xattrs(*state);
+    // Those of the present are those of the state as long as it is the present one.
+    if (state->is_version || TRY(is_still_present(*node, *state))) {
+      if (found.is(Code::not_found)) return gone();
+      return found;
+    }
   }
-  if (!state) return store::Xattrs();
-  if (state->is_damaged) return damaged_state();
-  if (!state->is_version && !node->is_directory() && !is_untouched(*node, *state)) {
-    TRY(find_again(*node, *state));
-    std::lock_guard lock(mutex_);
-    state = node->state;
+  return Error(Code::stale, "the state changes faster than it can be read");
+}
+
+/// Whether a state that was the present one still is. If not, the node gets what has become of it.
+Result<bool> VirtualTree::is_still_present(Node& node, const PastState& state) {
+  if (!node.is_directory()) {
+    if (is_untouched(node, state)) return true;
+    TRY(find_again(node, state));
+    return false;
   }
-  auto found = vault_.past().xattrs(*state);
-  if (found.is(Code::not_found)) return gone();
-  return found;
+  PastState then = TRY(vault_.past().state_of(Ino{node.key.of[0]}, node.key.of[1]));
+  if (!then.is_version) return true;
+  std::lock_guard lock(mutex_);
+  node.state = std::make_shared<const PastState>(std::move(then));
+  return false;
 }
 
 Result<size_t> VirtualTree::read(Ino ino, uint64_t offset, ByteSpan out) {
@@ -441,17 +457,23 @@ bool VirtualTree::is_untouched(const Node& node, const PastState& state) {
 }
 
 Result<> VirtualTree::find_again(Node& node, const PastState& state) {
+  store::Time since;
+  {
+    std::lock_guard lock(mutex_);
+    since = node.ctime;
+  }
+  // What was before it may have the same content, with other attributes.
   const auto is_same = [&](const store::Inode& other) {
-    return other.ino == state.inode.ino && other.mtime == state.inode.mtime && other.content.size == state.inode.content.size;
+    return other.ino == state.inode.ino && other.mtime == state.inode.mtime && other.content.size == state.inode.content.size &&
+           nanoseconds(other.ctime) >= nanoseconds(since);
   };
   auto states = vault_.past().log(state.inode.ino);
   if (states.is(Code::not_found)) return gone();
   std::vector<PastState> all = TRY(std::move(states));
   PastState* found = nullptr;
   for (PastState& other : all) {
-    if (other.is_damaged || !is_same(other.inode)) continue;
-    // The version that was made of it; else one that differs in names or times only, which is the inode itself.
-    if (found == nullptr || (other.is_version && !found->is_version) || other.inode.ctime == state.inode.ctime) found = &other;
+    // The oldest is the version that was made of it; else the inode itself, which differs in names or times only.
+    if (!other.is_damaged && is_same(other.inode)) found = &other;
   }
   if (found == nullptr) return Error(Code::stale, "the state was replaced before it was kept");
   std::lock_guard lock(mutex_);
@@ -463,7 +485,7 @@ Result<> VirtualTree::find_again(Node& node, const PastState& state) {
 Result<size_t> VirtualTree::read_state(Node& node, uint64_t offset, ByteSpan out) {
   if (offset >= node.attr.size) return size_t{0};
   const ByteSpan wanted = out.first(std::min<uint64_t>(out.size(), node.attr.size - offset));
-  for (int attempt = 0; attempt < 3; ++attempt) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
     std::shared_ptr<const PastState> state;
     {
       std::lock_guard lock(mutex_);

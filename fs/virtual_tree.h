@@ -140,6 +140,7 @@ class VirtualTree {
 
   Result<size_t> read_state(Node& node, uint64_t offset, ByteSpan out);
   bool is_untouched(const Node& node, const store::PastState& state);
+  Result<bool> is_still_present(Node& node, const store::PastState& state);
   /// Finds what has become of a state that was the present one. Errors: stale.
   Result<> find_again(Node& node, const store::PastState& state);
 

@@ -326,6 +326,35 @@ TEST_F(VirtualTreeTest, AnOpenFileKeepsItsStateWhileThePresentChanges) {
   EXPECT_NE(walk(".tain/history/a/" + list(".tain/history/a").back())->ino, in_history->ino);
 }
 
+TEST_F(VirtualTreeTest, AttributesOfAFolderThatIsKnownStayWhileThePresentChanges) {
+  const Ino folder = make_folder("folder");
+  ASSERT_TRUE(fs().set_xattr(folder, "user.x", as_bytes("old"), 0, kAnn).ok());
+  stand(60);
+  const auto then = walk(at(now_ms() - 1000) + "/folder");
+  ASSERT_EQ(fs().get_xattr(then->ino, "user.x").value(), (Bytes{'o', 'l', 'd'}));
+  ASSERT_TRUE(fs().set_xattr(folder, "user.x", as_bytes("new"), 0, kAnn).ok());
+  EXPECT_EQ(fs().get_xattr(then->ino, "user.x").value(), (Bytes{'o', 'l', 'd'}));
+  stand(60);
+  ASSERT_TRUE(fs().remove_xattr(folder, "user.x").ok());
+
+  EXPECT_EQ(fs().get_xattr(then->ino, "user.x").value(), (Bytes{'o', 'l', 'd'}));
+}
+
+TEST_F(VirtualTreeTest, AFileThatIsKnownIsNotTakenForItsStateBefore) {
+  const Ino file = make("a", "text");
+  stand(60);
+  ASSERT_TRUE(fs().set_xattr(file, "user.x", as_bytes("1"), 0, kAnn).ok());  // another state with the same content
+  stand(60);
+  const auto then = walk(at(now_ms() - 1000) + "/a");
+  ASSERT_EQ(fs().get_xattr(then->ino, "user.x").value(), Bytes{'1'});
+  ASSERT_TRUE(fs().rename(kRootIno, "a", kRootIno, "a~", 0, kAnn).ok());
+  ASSERT_TRUE(fs().unlink(kRootIno, "a~").ok());
+  stand();
+
+  EXPECT_EQ(fs().get_xattr(then->ino, "user.x").value(), Bytes{'1'});
+  EXPECT_EQ(text_of(then->ino), "text");
+}
+
 TEST_F(VirtualTreeTest, AnOpenFileOfAStateThatWasNotKeptIsStaleAndNotAnother) {
   const Ino file = make("a", "one");
   const auto state = walk(".tain/history/a/" + list(".tain/history/a")[0]);
