@@ -150,7 +150,13 @@ save() {
   case $1 in
     vim-*) (cd "$MNT" && "$vim" -es -u NONE -N -i NONE -c "set writebackup backupcopy=${1#vim-} nobackup backupdir=. backupskip= directory=. fsync" \
       -c "%s/state .*/state $3/" -c wq "$(basename "$2")" </dev/null) ;;
-    emacs) emacs --batch -Q --eval "(progn (find-file \"$2\") (erase-buffer) (insert \"state $3\\n\") (save-buffer))" >/dev/null 2>&1 </dev/null ;;
+    emacs*) emacs --batch -Q --eval "(progn (setq make-backup-files t create-lockfiles t backup-enable-predicate (lambda (_) t)
+        backup-by-copying $([ "$1" = emacs-copy ] && echo t || echo nil) file-precious-flag $([ "$1" = emacs-precious ] && echo t || echo nil))
+        (find-file \"$2\") (erase-buffer) (insert \"state $3\\n\") (save-buffer))" >/dev/null 2>&1 </dev/null ;;
+    ed) printf '%s\n' "s/state .*/state $3/" w q | ed -s "$2" ;;
+    ex) "$vim" -e -s -u NONE -i NONE -c "s/state .*/state $3/" -c wq "$2" </dev/null ;;
+    perl) perl -pi -e "s/state .*/state $3/" "$2" ;;
+    patch) printf -- '--- a\n+++ b\n@@ -1 +1 @@\n-%s\n+state %s\n' "$(cat "$2")" "$3" | patch -s -r - "$2" ;;
     nano) "$PY" "$TAIN_E2E_STAGE/e2e/typing.py" $'\x0b' "state $3" $'\x0f' $'\r' $'\x18' -- nano --ignorercfiles "$2" ;;
     sed) sed -i "s/state .*/state $3/" "$2" ;;
     mv) printf 'state %s\n' "$3" >"$2.tmp" && mv "$2.tmp" "$2" ;;
@@ -159,9 +165,11 @@ save() {
   esac
 }
 hows="sed mv again in-place"
-if [ -n "$vim" ]; then hows="vim-yes vim-no vim-auto $hows"; fi
-if command -v emacs >/dev/null; then hows="emacs $hows"; fi
-if command -v nano >/dev/null; then hows="nano $hows"; fi
+if [ -n "$vim" ]; then hows="vim-yes vim-no vim-auto ex $hows"; fi
+if command -v emacs >/dev/null; then hows="emacs emacs-copy emacs-precious $hows"; fi
+for how in nano ed perl patch; do
+  if command -v $how >/dev/null; then hows="$how $hows"; fi
+done
 saves=20
 for how in $hows; do printf 'state 0\n' >"$MNT/by-$how.md"; done
 for number in $(seq 1 $saves); do
@@ -198,7 +206,7 @@ ok "quick saves, too"
 
 same "$(names "$past/trash")" "link " "what was removed so far"
 expect_exit 0 "$TAIN" trash empty "$MNT"
-files=300
+files=1300
 if [ -n "$LONG" ]; then files=13000; fi
 "$PY" - "$MNT/tree" "$files" <<'END'
 import os, sys
@@ -251,8 +259,36 @@ same "$(cat "$MNT/note (restored 2).txt")" mine
 rm -r "$MNT/tree"
 expect_exit 0 "$TAIN" trash empty "$MNT"
 [ -z "$(names "$past/trash")" ] || fail "emptied, and something is left"
+
+# --- what is kept
+
+expect_exit 0 "$TAIN" retention "$MNT"
+output_has 'preset +default'
 expect_exit 0 "$TAIN" prune --dry-run "$MNT"
+output_has 'would drop 0 versions and 0 entries of the trash'
+expect_exit 0 "$TAIN" retention "$MNT" week
+remount
+expect_exit 0 "$TAIN" retention "$MNT"
+output_has 'preset +week'
+rm "$MNT/by-mv.md"
+sleep 1.2
+expect_exit 0 "$TAIN" retention --dry-run "$MNT" --all 0 --trash 0
+output_has 'due +[1-9][0-9]+ versions and 1 entry of the trash'
 expect_exit 0 "$TAIN" prune "$MNT"
+output_has 'dropped 0 versions and 0 entries of the trash'
+expect_exit 0 "$TAIN" retention "$MNT" --all 0 --trash 0
+expect_exit 0 "$TAIN" prune --dry-run "$MNT"
+output_has 'version +by-sed.md'
+output_has 'trash +by-mv.md'
+same "$(versions_of "$MNT/by-sed.md")" $((saves + 2)) "a dry run"
+expect_exit 0 "$TAIN" prune "$MNT"
+output_has 'dropped [1-9][0-9]+ versions and 1 entry of the trash'
+same "$(versions_of "$MNT/by-sed.md")" 1 "what is left of the past"
+same "$(cat "$MNT/by-sed.md")" "state 0"
+[ -z "$(names "$past/trash")" ] || fail "pruned, and something is in the trash"
+expect_exit 0 "$TAIN" prune --dry-run "$MNT"
+output_has 'would drop 0 versions and 0 entries of the trash'
+ok "the vault's own retention, and pruning by it"
 unmount_vault
 expect_exit 0 "$TAIN" check --passfile "$PASSFILE" "$VAULT"
 ok "the vault is sound"
