@@ -16,6 +16,7 @@ class SystemClock final : public Clock {
  public:
   int64_t wall_ns() override { return read_clock(CLOCK_REALTIME); }
   int64_t monotonic_ns() override { return read_clock(CLOCK_MONOTONIC); }
+  int64_t boottime_ns() override { return read_clock(CLOCK_BOOTTIME); }
 };
 
 }  // namespace

@@ -13,6 +13,8 @@ class Clock {
   virtual int64_t wall_ns() = 0;
   /// Nanoseconds from an arbitrary start; never goes back.
   virtual int64_t monotonic_ns() = 0;
+  /// The same, and the time that the machine slept counts.
+  virtual int64_t boottime_ns() { return monotonic_ns(); }
 };
 
 /// The system's clocks. Threads: any. Lives for ever.

@@ -25,6 +25,7 @@ enum class Code {
   invalid_argument,  // EINVAL
   not_permitted,     // EPERM
   access_denied,     // EACCES
+  time_locked,       // EACCES: the time that the user set for it has not come
   no_attribute,      // ENODATA
   out_of_range,      // ERANGE
   too_big,           // E2BIG

@@ -16,6 +16,7 @@ Exit exit_status(Code code) {
     case Code::fuse: return kExitFuse;
     case Code::empty_password: return kExitEmptyPassword;
     case Code::corrupt: return kExitDamage;
+    case Code::time_locked: return kExitTimeLocked;
     case Code::interrupted: return kExitInterrupted;
     default: return kExitFailed;
   }

@@ -21,6 +21,7 @@ enum Exit : int {
   kExitEmptyPassword = 22,
   kExitDamage = 26,
   kExitRepaired = 27,
+  kExitTimeLocked = 28,
   kExitInterrupted = 130,
 };
 

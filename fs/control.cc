@@ -31,6 +31,7 @@ constexpr std::pair<Code, std::string_view> kCodeNames[] = {
     {Code::usage, "bad_request"}, {Code::no_space, "no_space"},   {Code::io, "io"},
     {Code::corrupt, "corrupt"},   {Code::read_only, "read_only"}, {Code::memory, "memory"},
     {Code::not_found, "not_found"}, {Code::exists, "exists"},     {Code::is_directory, "is_directory"},
+    {Code::time_locked, "time_locked"},
 };
 constexpr Code kOtherCode = Code::unsupported;
 

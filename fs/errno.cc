@@ -18,7 +18,8 @@ int to_errno(Code code) {
     case Code::too_many_links: return EMLINK;
     case Code::invalid_argument: return EINVAL;
     case Code::not_permitted: return EPERM;
-    case Code::access_denied: return EACCES;
+    case Code::access_denied:
+    case Code::time_locked: return EACCES;
     case Code::no_attribute: return ENODATA;
     case Code::out_of_range: return ERANGE;
     case Code::too_big: return E2BIG;

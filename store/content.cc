@@ -6,6 +6,7 @@
 #include "base/counters.h"
 #include "store/edit.h"
 #include "store/load_block.h"
+#include "store/time_lock.h"
 
 namespace tain::store {
 namespace {
@@ -116,6 +117,7 @@ Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out, Access acce
       auto lock = set_.lock();
       CachedInode* inode = TRY(set_.find(ino));
       if (inode->record.is_directory()) return Error(Code::is_directory, "is a directory");
+      TRY(check_unlocked(set_, inode->record));
       if (access == Access::noted) set_.note_access(*inode);
       const uint64_t size = inode->record.content.size;
       if (offset >= size) return size_t{0};
@@ -160,13 +162,15 @@ Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out, Access acce
   return still_missing(ino);
 }
 
-Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges privileges, uint32_t* mode_after) {
+Result<> Content::write(Ino ino, uint64_t offset, ByteView data, Privileges privileges, uint32_t* mode_after,
+                        WriteSource source) {
   if (offset > kFileSizeMax || data.size() > kFileSizeMax - offset)
     return Error(Code::too_large, "write past the largest file size");
   const uint64_t end = offset + data.size();
   auto lock = set_.lock();
   TRY(set_.wait_for_room(lock, Growth::of_content(data.size())));
   if (data.empty()) return {};
+  if (source == WriteSource::program) TRY(check_unlocked(set_, ino));
   set_.before_change(lock, ino);
 
   Bases bases;
@@ -200,6 +204,7 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
   const uint64_t first_whole = (offset + kBlockSize - 1) / kBlockSize;
   auto lock = set_.lock();
   set_.wait_to_retire(lock);
+  TRY(check_unlocked(set_, ino));
   set_.before_change(lock, ino);
 
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
@@ -267,6 +272,7 @@ Result<> Content::allocate(Ino ino, uint64_t offset, uint64_t length, bool exten
   auto lock = set_.lock();
   CachedInode* inode = TRY(set_.find(ino));
   if (!inode->record.is_regular()) return Error(Code::invalid_argument, "not a regular file");
+  TRY(check_unlocked(set_, inode->record));
   if (!extend || offset + length <= inode->record.content.size) {
     inode->record.mtime = inode->record.ctime = set_.now();
     set_.touch(*inode);

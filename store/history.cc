@@ -94,6 +94,24 @@ void WorkingSet::before_change(std::unique_lock<std::mutex>& lock, Ino ino, bool
   inode->state_changed_at = tick_ + 1;  // of the change that follows
 }
 
+bool WorkingSet::keep_state(std::unique_lock<std::mutex>& lock, Ino ino) {
+  auto inode = find(ino);
+  if (!limits_.history || !inode.ok()) return false;
+  if (is_pending((*inode)->changed_at)) {
+    commit_now(lock);
+    inode = find(ino);
+    if (!inode.ok() || is_pending((*inode)->changed_at)) return false;
+  }
+  if (!(*inode)->in_database) return false;
+  if (!(*inode)->cut.has_value()) {
+    mark_dirty(**inode);
+    cut_version(**inode, {.ended_hlc = next_stamp().hlc, .ended = now()});
+  }
+  (*inode)->state_ms = now_ms();
+  (*inode)->state_changed_at = tick_ + 1;
+  return true;
+}
+
 void WorkingSet::cut_version(CachedInode& inode, const Cut& cut) {
   inode.cut = cut;
   inode.cut_framed = false;
@@ -145,7 +163,8 @@ bool WorkingSet::takes_over(const CachedInode& moved, const CachedInode& replace
   const Inode& to = replaced.record;
   if (!limits_.history || is_dropping(name) || from.is_directory() || to.is_directory()) return false;
   if ((to.flags & kInodeUnversioned) != 0) return false;
-  if (from.nlink != 1) return false;  // its other names are no states of that entry
+  if (from.time_lock != 0) return false;  // its lock is its own
+  if (from.nlink != 1) return false;      // its other names are no states of that entry
   if ((from.flags & (kInodeHasPast | kInodeHasVersions | kInodeSucceeded)) != 0) return false;
   const auto is_recent = [&](int64_t ms) { return std::abs(now_ms() - ms) < kContinued_ms; };
   return (from.flags & kInodeUnversioned) != 0 || is_recent(since_epoch_ms(from.btime)) || is_recent(moved.state_ms) ||

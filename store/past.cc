@@ -5,6 +5,7 @@
 
 #include "store/content.h"
 #include "store/load_block.h"
+#include "store/time_lock.h"
 #include "store/tree.h"
 #include "store/working_set.h"
 
@@ -167,6 +168,10 @@ Result<std::optional<PastEntry>> PastView::lookup(Ino directory, std::string_vie
 Result<size_t> PastView::read(const PastState& state, uint64_t offset, ByteSpan out) {
   if (state.is_damaged) return damaged_state(state);
   if (!state.is_version) return Content(set_).read(state.inode.ino, offset, out, Access::unnoticed);
+  {
+    auto lock = set_.lock();
+    TRY(check_unlocked(set_, state.inode.ino));  // as it is now: what was locked later was not locked then
+  }
   return read_content(set_.database(), state.inode.content, offset, out);
 }
 

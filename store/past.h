@@ -48,7 +48,8 @@ class PastView {
   /// The state of inode `ino` itself at `hlc`, for directories.
   Result<PastState> state_of(Ino ino, uint64_t hlc);
 
-  /// Reads content: as many bytes as there are, short only at the end. Errors: not_found (pruned meanwhile), corrupt, io.
+  /// Reads content: as many bytes as there are, short only at the end. Errors: not_found (pruned meanwhile),
+  /// time_locked (the entry is now), corrupt, io.
   Result<size_t> read(const PastState& state, uint64_t offset, ByteSpan out);
   Result<Xattrs> xattrs(const PastState& state);
 

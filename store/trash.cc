@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "store/superfluous.h"
+#include "store/time_lock.h"
 #include "store/working_set.h"
 
 namespace tain::store {
@@ -127,6 +128,7 @@ Result<> Trash::put_back(const Removal& removal) {
   const Dirent& dirent = removal.name.dirent;
   CachedInode* parent = TRY(set_.find(removal.to));
   if (!parent->record.is_directory() || parent->record.nlink == 0) return Error(Code::not_found, "the directory is gone");
+  TRY(check_unlocked(set_, parent->record));
   CachedInode* inode = TRY(set_.find(dirent.child));
   if (const auto taken = TRY(set_.find_name(removal.to, removal.to_name)); taken.has_value()) {
     if (taken->child == dirent.child && inode->record.nlink != 0) return {};

@@ -9,6 +9,7 @@
 #include "store/acl.h"
 #include "store/droppings.h"
 #include "store/edit.h"
+#include "store/time_lock.h"
 #include "store/tree_parts.h"
 
 namespace tain::store {
@@ -25,9 +26,16 @@ Result<CachedInode*> find_directory(WorkingSet& set, Ino ino) {
   return inode;
 }
 
+/// Nothing is added to a time-locked directory, and nothing taken away.
+Result<CachedInode*> find_unlocked_directory(WorkingSet& set, Ino ino) {
+  CachedInode* inode = TRY(find_directory(set, ino));
+  TRY(check_unlocked(set, inode->record));
+  return inode;
+}
+
 /// A directory that still has a name: nothing may be added to a removed one.
 Result<CachedInode*> find_live_directory(WorkingSet& set, Ino ino) {
-  CachedInode* inode = TRY(find_directory(set, ino));
+  CachedInode* inode = TRY(find_unlocked_directory(set, ino));
   if (inode->record.nlink == 0) return Error(Code::not_found, "the directory was removed");
   return inode;
 }
@@ -67,6 +75,7 @@ void continue_entry(WorkingSet& set, Ino directory, std::string_view name, Cache
   if (!previous.ok() || *previous == &made || !(*previous)->record.is_regular()) return;
   const Inode& record = (*previous)->record;
   // An orphan is not worth keeping, and the history of an entry does not fork.
+  if (!check_unlocked(set, record).ok()) return;  // what is locked stays what it is
   if ((record.nlink == 0 && !record.is_retired()) || (record.flags & kInodeSucceeded) != 0) return;
   set.succeed(made, **previous, record.nlink == 0);
 }
@@ -181,6 +190,7 @@ Result<Attr> Tree::setattr(Ino ino, const AttrChange& change) {
   auto lock = set_.lock();
   CachedInode* inode = nullptr;
   if (change.size.has_value()) {
+    TRY(check_unlocked(set_, ino));
     // Only a file that gets longer takes space for good.
     if (*change.size > TRY(set_.find(ino))->record.content.size)
       TRY(set_.wait_for_room(lock, Growth::of_content(kBlockSize)));
@@ -282,7 +292,7 @@ Result<Unlinked> Tree::unlink(Ino directory, std::string_view name) {
   TRY(check_name(name));
   auto lock = set_.lock();
   set_.wait_to_retire(lock);
-  CachedInode* parent = TRY(find_directory(set_, directory));
+  CachedInode* parent = TRY(find_unlocked_directory(set_, directory));
   auto dirent = TRY(set_.find_name(directory, name));
   if (!dirent.has_value()) return no_such_name();
   if (dirent->type == DT_DIR) return Error(Code::is_directory, "is a directory");
@@ -290,6 +300,7 @@ Result<Unlinked> Tree::unlink(Ino directory, std::string_view name) {
   // A name that leads to a damaged file can go; the file's record stays for repair.
   const bool damaged = inode.is(Code::corrupt) || inode.is(Code::not_found);
   if (!inode.ok() && !damaged) return std::move(inode).error();
+  if (!damaged) TRY(check_unlocked(set_, (*inode)->record));
 
   if (!is_dropping(name)) set_.before_change(lock, directory, /*removal=*/true);  // it has its times from before
   const Time now = set_.now();
@@ -304,11 +315,12 @@ Result<Unlinked> Tree::rmdir(Ino directory, std::string_view name) {
   TRY(check_name(name));
   auto lock = set_.lock();
   set_.wait_to_retire(lock);
-  CachedInode* parent = TRY(find_directory(set_, directory));
+  CachedInode* parent = TRY(find_unlocked_directory(set_, directory));
   auto dirent = TRY(set_.find_name(directory, name));
   if (!dirent.has_value()) return no_such_name();
   CachedInode* inode = TRY(find_directory(set_, dirent->child));
   if (inode->record.children != 0) return Error(Code::not_empty, "the directory is not empty");
+  TRY(check_unlocked(set_, inode->record));
 
   if (!is_dropping(name)) set_.before_change(lock, directory, /*removal=*/true);  // it has its times from before
   const Time now = set_.now();
@@ -337,7 +349,7 @@ Result<std::optional<Unlinked>> Tree::rename(Ino from_directory, std::string_vie
   TRY(check_name(to));
   auto lock = set_.lock();
   TRY(set_.wait_for_room(lock));
-  CachedInode* source_parent = TRY(find_directory(set_, from_directory));
+  CachedInode* source_parent = TRY(find_unlocked_directory(set_, from_directory));
   CachedInode* target_parent = TRY(find_live_directory(set_, to_directory));
   auto source = TRY(set_.find_name(from_directory, from));
   if (!source.has_value()) return no_such_name();
@@ -384,6 +396,7 @@ Result<std::optional<Unlinked>> Tree::rename(Ino from_directory, std::string_vie
     if (!moves_directory && replaces_directory) return Error(Code::is_directory, "the target is a directory");
     if (replaces_directory && replaced->record.children != 0)
       return Error(Code::not_empty, "the target directory is not empty");
+    TRY(check_unlocked(set_, replaced->record));
   }
 
   std::optional<Unlinked> out;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The namespace: names, inodes, links and attributes, with the rules of POSIX.
 //
-// Every method is one atomic change: a crash shows all of it or nothing. Permission checks are the
+// Every method is one atomic change: a crash shows all of it or nothing. What is time-locked (store/time_lock.h) keeps its
+// size and, if it is a folder, its names, and is not removed or replaced: time_locked. Permission checks are the
 // kernel's (default_permissions); everything else a local file system refuses is refused here.
 // Threads: all methods may be called concurrently.
 #pragma once

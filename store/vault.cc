@@ -16,6 +16,7 @@
 #include "store/janitor.h"
 #include "store/past.h"
 #include "store/scrub.h"
+#include "store/time_lock.h"
 #include "store/trash.h"
 #include "store/tree.h"
 
@@ -334,6 +335,7 @@ Vault::~Vault() {
 Tree& Vault::tree() { return *impl_->tree; }
 Content& Vault::content() { return *impl_->content; }
 PastView Vault::past() { return PastView(*impl_->set); }
+TimeLocks Vault::time_locks() { return TimeLocks(*impl_->set); }
 Trash Vault::trash() { return Trash(*impl_->set); }
 RetentionPolicy Vault::retention() const { return impl_->committer->state().retention; }
 Result<> Vault::set_retention(const RetentionPolicy& policy) {

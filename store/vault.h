@@ -28,6 +28,7 @@ class Content;
 class Scrubber;
 class PastView;
 class Trash;
+class TimeLocks;
 class Janitor;
 
 struct CreateOptions {
@@ -143,6 +144,8 @@ class Vault {
   /// How the vault was, and what of that goes or comes back. Of a read-only vault only what it was.
   PastView past();
   Trash trash();
+  /// Until when what is refused.
+  TimeLocks time_locks();
   /// What of the past this vault keeps, and for how long.
   RetentionPolicy retention() const;
   /// Changes that; durable when it returns. Errors: read_only, no_space, io, corrupt.

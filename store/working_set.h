@@ -40,6 +40,7 @@
 #include "store/damage_log.h"
 #include "store/database.h"
 #include "store/space.h"
+#include "store/time_lock.h"
 #include "store/types.h"
 
 namespace tain::store {
@@ -240,6 +241,8 @@ class WorkingSet {
   /// to wait for a commit, so it comes before any pointer is taken. `removal`: a directory is about to lose a name; then
   /// the lock is kept.
   void before_change(std::unique_lock<std::mutex>& lock, Ino ino, bool removal = false);
+  /// The same before a change of which the vault is to have a record, however short the state stood: false if it cannot.
+  bool keep_state(std::unique_lock<std::mutex>& lock, Ino ino);
   /// The name is about to go: keeps it as a past one, if it has stood for a while and is no dropping.
   /// `for_trash`: it is kept in any case, because it is how what stays is found again.
   void keep_name(const Dirent& dirent, NameEnd why, bool for_trash = false);
@@ -276,6 +279,10 @@ class WorkingSet {
   /// Who knows which inodes without a name are still in use: those are not removed. Asked under the mutex; may be null.
   void set_in_use(std::function<bool(Ino)> in_use) { in_use_ = std::move(in_use); }
   bool is_in_use(Ino ino) const { return in_use_ && in_use_(ino); }
+
+  // --- time locks (store/time_lock.h) ---------------------------------------------------------------
+  /// The time that they go by, Unix seconds. It is kept in the HLC, so that the vault does not forget it.
+  int64_t lock_time_s();
 
   // --- content ------------------------------------------------------------------------------------
   /// The pending block at `index`, made writable: not shared with a commit under way. Makes a whole empty
@@ -406,6 +413,7 @@ class WorkingSet {
   Database& database_;
   DamageLog damage_;
   Clock& clock_;
+  LockTime lock_time_{clock_};
   const Limits limits_;
   const uint64_t writer_;
 

@@ -20,6 +20,7 @@ TEST(ExitTest, StatusesAreTheDocumentedNumbers) {
   EXPECT_EQ(exit_status(Code::fuse), 19);
   EXPECT_EQ(exit_status(Code::empty_password), 22);
   EXPECT_EQ(exit_status(Code::corrupt), 26);
+  EXPECT_EQ(exit_status(Code::time_locked), 28);
   EXPECT_EQ(exit_status(Code::interrupted), 130);
 }
 

@@ -23,6 +23,7 @@ TEST(ErrnoTest, PosixCodesKeepTheirMeaning) {
       {Code::invalid_argument, EINVAL},
       {Code::not_permitted, EPERM},
       {Code::access_denied, EACCES},
+      {Code::time_locked, EACCES},
       {Code::no_attribute, ENODATA},
       {Code::out_of_range, ERANGE},
       {Code::too_big, E2BIG},

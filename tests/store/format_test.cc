@@ -98,6 +98,7 @@ class FormatTest : public testing::Test {
     inode.nlink = 1;
     inode.atime = inode.mtime = inode.ctime = inode.btime = {.seconds = 1'790'000'000, .nanoseconds = 5};
     inode.flags = kInodeHasXattrs;
+    inode.time_lock = 1'798'761'600;
     inode.attribute_stamp = {.dot = {.writer = 7, .counter = 1}, .hlc = 9};
     inode.content_stamp = {.dot = {.writer = 7, .counter = 2}, .hlc = 10};
     inode.parents = {{.writer = 6, .counter = 8}};
