@@ -202,6 +202,24 @@ const std::vector<Command>& commands() {
        "Versions, and what was in the trash, that tain retention does not keep. A mounted vault does this by itself, little by\n"
        "little. It cannot be undone; --dry-run lists what it would be. tain compact gives the space back to the disk.\n",
        join({{{"dry-run", 0, "", "list it, and change nothing"}}, key_options(), {kJson}}), cmd_prune},
+      {"timelock", {}, "PATH", 1, 1, "keep yourself from reading a file or folder before a date",
+       "PATH: below a mountpoint, or VAULT:PATH. Without an option, says until when it is locked. A folder is locked with\n"
+       "everything in it and its part of the trash. Until then tain refuses to read, change, replace or remove it, also its\n"
+       "former versions, with 'permission denied' or exit status 28; names, sizes and times stay visible.\n"
+       "This keeps honest people honest, no more: it is not cryptography. Whoever has the password can read everything with\n"
+       "another program, or by setting the clock forward. Setting the clock back gains nothing.\n"
+       "A lock can be made longer, not shorter. --override --yes opens it before its time; what was locked becomes a version,\n"
+       "so that the history tells. DATE: 2027-01-01, which is the beginning of that day, or 2027-01-01T10:00; with Z, UTC.\n",
+       join({{{"for", 0, "TIME", "from now on for so long, e.g. 1d, 12w"},
+              {"until", 0, "DATE", "until then"},
+              {"override", 0, "", "open it now"},
+              {"yes", 0, "", "with --override: really"}},
+             key_options(), {kJson}}),
+       cmd_timelock},
+      {"timelock list", {}, "VAULT|MOUNTPOINT", 1, 1, "show what is time-locked, and until when",
+       "Looks at every entry. A folder is one line, with those of its entries that are locked until another time. Exits with\n"
+       "3 when damaged entries could not be looked at.\n",
+       join({key_options(), {kJson}}), cmd_timelock_list},
       {"check", {}, "VAULT", 1, 1, "read everything in a vault and say what is damaged",
        "The vault must not be mounted. Checks the header's copies, the structure of the database, every checksum and\n"
        "seal, counts and links. Rot: the storage returned other bytes than were written; tampering: somebody or some\n"
@@ -248,11 +266,16 @@ const Command* find_command(std::string_view name) {
 Spoken find_spoken(const std::vector<std::string>& words) {
   Spoken out;
   out.name = words[0] == "--version" ? "version" : words[0];
-  if (!command_group(out.name).empty() && words.size() > 1 && !words[1].starts_with('-')) {
-    out.name += " " + words[1];
-    out.words = 2;
-  }
   out.command = find_command(out.name);
+  if (!command_group(out.name).empty() && words.size() > 1 && !words[1].starts_with('-')) {
+    const std::string both = out.name + " " + words[1];
+    // A command of one word, of which there are also some of two, takes what is none of those as its argument.
+    if (const Command* two = find_command(both); two != nullptr || out.command == nullptr) {
+      out.command = two;
+      out.name = both;
+      out.words = 2;
+    }
+  }
   return out;
 }
 

@@ -29,7 +29,7 @@ struct Command {
 const std::vector<Command>& commands();
 /// By name or alias; null if there is none.
 const Command* find_command(std::string_view name);
-/// The command that the first one or two of `words` name, and how many those are; null and what was meant to be a name
+/// The command that the first two or one of `words` name, and how many those are; null and what was meant to be a name
 /// otherwise.
 struct Spoken {
   const Command* command = nullptr;
@@ -73,6 +73,8 @@ Result<> cmd_trash_restore(World& world, const Arguments& arguments);
 Result<> cmd_trash_empty(World& world, const Arguments& arguments);
 Result<> cmd_prune(World& world, const Arguments& arguments);
 Result<> cmd_retention(World& world, const Arguments& arguments);
+Result<> cmd_timelock(World& world, const Arguments& arguments);
+Result<> cmd_timelock_list(World& world, const Arguments& arguments);
 Result<> cmd_check(World& world, const Arguments& arguments);
 Result<> cmd_scrub(World& world, const Arguments& arguments);
 Result<> cmd_compact(World& world, const Arguments& arguments);

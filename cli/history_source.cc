@@ -10,6 +10,7 @@
 #include "cli/credential.h"
 #include "fs/find_daemon.h"
 #include "fs/history_request.h"
+#include "fs/time_lock_request.h"
 #include "fs/virtual_tree.h"
 #include "store/past.h"
 #include "store/tree.h"
@@ -67,7 +68,9 @@ class ClosedHistory final : public HistorySource {
       // An orphan that could not be removed is on the vault's list and goes at the next open.
       if (one.orphan) static_cast<void>(vault_->tree().reap(one.ino));
     };
-    json reply = fs::answer_history(*vault_, object, {.changed = [](Ino, const std::string&) {}, .unlinked = unlinked});
+    json reply = fs::is_time_lock_request(object.value("op", json()))
+                     ? fs::answer_time_lock(*vault_, object, [] {})
+                     : fs::answer_history(*vault_, object, {.changed = [](Ino, const std::string&) {}, .unlinked = unlinked});
     TRY(fs::error_in_reply(reply));
     return reply;
   }

@@ -48,7 +48,7 @@ class HistorySource {
   static Result<std::unique_ptr<HistorySource>> open(World& world, const Arguments& arguments, const Target& target, bool writes);
   virtual ~HistorySource() = default;
 
-  /// A request of fs/history_request.h. Errors: those in the reply; io.
+  /// A request of fs/history_request.h or fs/time_lock_request.h. Errors: those in the reply; io.
   virtual Result<nlohmann::json> request(const nlohmann::json& object) = 0;
   virtual Result<> read(const std::string& path, const VersionInfo& version, const VaultFiles::Sink& sink) = 0;
   /// Commits. Nothing more after it.

@@ -6,6 +6,7 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include "base/file.h"
 #include "cli/credential.h"
 #include "store/content.h"
+#include "store/time_lock.h"
 #include "store/tree.h"
 #include "store/vault.h"
 
@@ -102,6 +104,7 @@ class MountedFiles final : public VaultFiles {
     for (;;) {
       const ssize_t n = ::read(fd.get(), piece.span().data(), piece.span().size());
       if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && errno == EACCES) return refused(fd.get(), path);
       if (n < 0) return errno_error(errno, "read " + path);
       if (n == 0) return {};
       TRY(sink(piece.span().first(static_cast<size_t>(n))));
@@ -109,6 +112,14 @@ class MountedFiles final : public VaultFiles {
   }
 
  private:
+  /// Who may open a file may read it, but for a time lock.
+  static Error refused(int fd, const std::string& path) {
+    char until[64];
+    const ssize_t size = ::fgetxattr(fd, std::string(store::kUnlockXattr).c_str(), until, sizeof until);
+    if (size <= 0) return errno_error(EACCES, "read " + path);
+    return Error(Code::time_locked, "read " + path + ": time-locked until " + std::string(until, static_cast<size_t>(size)));
+  }
+
   Result<UniqueFd> open_beneath(const std::string& path, int flags) {
     open_how how{};
     how.flags = static_cast<unsigned>(flags | O_CLOEXEC);

@@ -27,6 +27,7 @@
 #include "fs/scrub_watch.h"
 #include "fs/session.h"
 #include "fs/status_report.h"
+#include "fs/time_lock_request.h"
 #include "store/vault.h"
 
 namespace tain::fs {
@@ -163,12 +164,13 @@ ControlServer::Handler control_handler(store::Vault& vault, Session& session, Sc
       return answer_history(vault, request,
                             {.changed = [&session](Ino directory, const std::string& name) { session.changed(directory, name); },
                              .unlinked = [&session](const store::Unlinked& unlinked) { session.unlinked(unlinked); }});
+    if (is_time_lock_request(op)) return answer_time_lock(vault, request, [&session] { session.forget_content(); });
     if (op == "stop") {
       session.cut_off();
       return reply_for({});
     }
     return reply_for(Error(Code::usage, "unknown op").hint("status, counters, sync, compact, scrub, scrub_state, log, restore, trash_list, "
-                                                                 "trash_restore, trash_empty, prune, retention, stop or wait_closed"));
+                                                                 "trash_restore, trash_empty, prune, retention, timelock, timelock_list, stop or wait_closed"));
   };
 }
 

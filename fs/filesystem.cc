@@ -272,12 +272,12 @@ Result<size_t> Filesystem::read(Ino ino, uint64_t offset, ByteSpan out, bool kee
   return content_.read(ino, offset, out, is_noted ? store::Access::noted : store::Access::unnoticed);
 }
 
-Result<> Filesystem::write(Ino ino, uint64_t offset, ByteView data, const Caller& caller) {
+Result<> Filesystem::write(Ino ino, uint64_t offset, ByteView data, const Caller& caller, store::WriteSource source) {
   TRY(check_writable(ino));
   TRY(check_range(offset, data.size()));
   const bool is_root = caller.uid == 0;
   uint32_t mode = 0;
-  TRY(content_.write(ino, offset, data, is_root ? store::Privileges::keep : store::Privileges::clear, &mode));
+  TRY(content_.write(ino, offset, data, is_root ? store::Privileges::keep : store::Privileges::clear, &mode, source));
   // What is left depends on the caller's groups.
   if (!is_root && (mode & S_ISGID) != 0) TRY(clear_privileges(ino, caller));
   return {};
@@ -356,11 +356,26 @@ Result<Bytes> Filesystem::translated_acl(ByteView value) const {
   return acl.encode();
 }
 
+Result<std::optional<std::string>> Filesystem::unlock_time(Ino ino) {
+  using Found = std::optional<std::string>;
+  const std::optional<Ino> of = is_past(ino) ? past_.origin(ino) : ino;
+  if (!of) return Found();
+  const auto until_s = vault_.time_locks().until(*of);
+  if (until_s.is(Code::not_found) && is_past(ino)) return Found();  // pruned
+  const int64_t locked_s = TRY(until_s);
+  return locked_s == 0 ? Found() : Found(store::unlock_text(locked_s));
+}
+
 Result<Bytes> Filesystem::get_xattr(Ino ino, const std::string& name) {
   TRY(check_xattr_name(name));
   if (name == store::kDamagedXattr) {
     // Found now; what salvage wrote there is about the vault that this one was made from.
     if (const auto damage = vault_.damage().describe(ino)) return Bytes(damage->begin(), damage->end());
+  }
+  if (name == store::kUnlockXattr) {
+    const auto text = TRY(unlock_time(ino));
+    if (!text) return Error(Code::no_attribute, "no such attribute");
+    return Bytes(text->begin(), text->end());
   }
   if (is_past(ino)) {
     store::Xattrs all = TRY(past_.xattrs(ino));
@@ -377,6 +392,7 @@ Result<Bytes> Filesystem::get_xattr(Ino ino, const std::string& name) {
 Result<std::string> Filesystem::list_xattrs(Ino ino, const Caller& caller) {
   store::Xattrs xattrs = is_past(ino) ? TRY(past_.xattrs(ino)) : TRY(tree_.list_xattrs(ino));
   if (vault_.damage().describe(ino)) xattrs.try_emplace(store::kDamagedXattr);
+  if (TRY(unlock_time(ino))) xattrs.try_emplace(std::string(store::kUnlockXattr));
   std::string names;
   for (const auto& [name, value] : xattrs) {
     if (caller.uid != 0 && name.starts_with("trusted.")) continue;
@@ -398,6 +414,7 @@ Result<> Filesystem::set_xattr(Ino ino, const std::string& name, ByteView value,
     return tree_.set_acl(ino, kind, TRY(translated_acl(value)), keeps);
   }
   if (name == store::kDamagedXattr) return Error(Code::not_permitted, "only tain says what is damaged");
+  if (name == store::kUnlockXattr) return Error(Code::not_permitted, "tain timelock is for that");
   if (value.size() > store::kXattrValueMax) return Error(Code::too_big, "attribute value longer than 64 KiB");
   switch (flags) {
     case 0: return tree_.set_xattr(ino, name, value, store::XattrMode::any);
@@ -414,6 +431,7 @@ Result<> Filesystem::set_xattr(Ino ino, const std::string& name, ByteView value,
 Result<> Filesystem::remove_xattr(Ino ino, const std::string& name) {
   TRY(check_writable(ino));
   TRY(check_xattr_name(name));
+  if (name == store::kUnlockXattr && TRY(unlock_time(ino))) return Error(Code::not_permitted, "tain timelock is for that");
   Result<> removed = tree_.remove_xattr(ino, name);
   // Every file has an access control list, if only its mode.
   if (removed.is(Code::no_attribute) && store::is_acl_name(name)) return {};

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,7 @@
 #include "fs/owners.h"
 #include "fs/virtual_tree.h"
 #include "store/content.h"
+#include "store/time_lock.h"
 #include "store/tree.h"
 #include "store/vault.h"
 
@@ -103,7 +105,8 @@ class Filesystem {
   Result<size_t> read(Ino ino, uint64_t offset, ByteSpan out, bool keep_atime = false);
   /// `caller` is the user that writes: everyone but root takes set-user-id away, and set-group-id where it means "run
   /// as group" or the caller is not of that group.
-  Result<> write(Ino ino, uint64_t offset, ByteView data, const Caller& caller);
+  Result<> write(Ino ino, uint64_t offset, ByteView data, const Caller& caller,
+                 store::WriteSource source = store::WriteSource::program);
   /// `mode` as fallocate(2). Errors: unsupported, invalid_argument, too_large, no_space.
   Result<> allocate(Ino ino, int mode, uint64_t offset, uint64_t length, const Caller& caller);
   /// SEEK_DATA and SEEK_HOLE. Errors: no_such_offset, invalid_argument.
@@ -138,6 +141,8 @@ class Filesystem {
   /// Of a name that is to be made, removed or moved. `taken`: what the name .tain means to the caller.
   Result<> check_name(Ino directory, std::string_view name, Code taken = Code::read_only) const;
   Result<> check_xattr_name(std::string_view name) const;
+  /// What the attribute kUnlockXattr says; nothing if it is not locked.
+  Result<std::optional<std::string>> unlock_time(Ino ino);
   /// `attr` as the mount shows it.
   Result<store::Attr> shown(Result<store::Attr> attr) const;
   /// The same of an inode that the kernel now refers to once more.

@@ -29,11 +29,6 @@ constexpr int64_t kKeptMax_s = int64_t{1000} * 366 * 86'400;  // what is kept lo
 /// No editor's, and no name that anybody has; of what is being restored.
 constexpr std::string_view kUnfinished = ".tain-restore~";
 
-struct Place {
-  Ino directory{};
-  std::string name;
-};
-
 Result<std::vector<std::string>> split(const std::string& path) {
   std::vector<std::string> out;
   for (size_t start = 0; start < path.size();) {
@@ -42,20 +37,6 @@ Result<std::vector<std::string>> split(const std::string& path) {
     if (name == "..") return Error(Code::usage, "a path in a vault has no ..");
     if (!name.empty() && name != ".") out.push_back(std::move(name));
     start = slash + 1;
-  }
-  return out;
-}
-
-/// Where `path` is or would be. Symbolic links are not followed. Errors: not_found, usage (the root).
-Result<Place> find_place(store::Tree& tree, const std::string& path) {
-  std::vector<std::string> names = TRY(split(path));
-  if (names.empty()) return Error(Code::usage, "the vault's root has no history of its own");
-  Place out{.directory = kRootIno, .name = std::move(names.back())};
-  names.pop_back();
-  for (const std::string& name : names) {
-    const store::Attr attr = TRY(tree.lookup(out.directory, name));
-    if (!S_ISDIR(attr.mode)) return Error(Code::not_directory, "not a directory");
-    out.directory = attr.ino;
   }
   return out;
 }
@@ -96,6 +77,7 @@ json changes(const std::vector<NamedState>& states, size_t index) {
   if (size_of(a) != size_of(b) || a.mtime != b.mtime || a.symlink != b.symlink) out.push_back("content");
   if (a.mode != b.mode) out.push_back("permissions");
   if (a.uid != b.uid || a.gid != b.gid) out.push_back("owner");
+  if (a.time_lock != b.time_lock) out.push_back("time lock");
   if (out.empty()) out.push_back("attributes");
   return out;
 }
@@ -340,6 +322,19 @@ Result<json> answer(store::Vault& vault, const json& request, const Server& serv
 }
 
 }  // namespace
+
+Result<Place> find_place(store::Tree& tree, const std::string& path) {
+  std::vector<std::string> names = TRY(split(path));
+  if (names.empty()) return Error(Code::usage, "the vault's root itself cannot be meant");
+  Place out{.directory = kRootIno, .name = std::move(names.back())};
+  names.pop_back();
+  for (const std::string& name : names) {
+    const store::Attr attr = TRY(tree.lookup(out.directory, name));
+    if (!S_ISDIR(attr.mode)) return Error(Code::not_directory, "not a directory");
+    out.directory = attr.ino;
+  }
+  return out;
+}
 
 bool is_history_request(const json& op) {
   static constexpr std::string_view kOps[] = {"log", "restore", "trash_list", "trash_restore", "trash_empty", "prune", "retention"};

@@ -22,6 +22,14 @@ struct Server {
   std::function<void(const store::Unlinked&)> unlinked;
 };
 
+/// A name in a directory of the vault.
+struct Place {
+  Ino directory{};
+  std::string name;
+};
+/// Where `path` is or would be. Symbolic links are not followed. Errors: not_found, usage (the root).
+Result<Place> find_place(store::Tree& tree, const std::string& path);
+
 bool is_history_request(const nlohmann::json& op);
 /// The reply to a request whose `op` is_history_request(). Threads: any; a large restore takes its time.
 nlohmann::json answer_history(store::Vault& vault, const nlohmann::json& request, const Server& server);

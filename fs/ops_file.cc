@@ -70,10 +70,12 @@ void op_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, fuse
   });
 }
 
-void op_write(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, off_t offset, fuse_file_info*) {
+void op_write(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, off_t offset, fuse_file_info* file) {
   serve(request, Op::write, [&](Filesystem& fs, Reply& reply) -> Result<> {
     const uint64_t start = TRY(to_offset(offset));
-    TRY(fs.write(to_ino(ino), start, as_bytes({data, size}), caller_of(request)));
+    const bool is_page = file != nullptr && file->writepage != 0;
+    TRY(fs.write(to_ino(ino), start, as_bytes({data, size}), caller_of(request),
+                 is_page ? store::WriteSource::page_cache : store::WriteSource::program));
     reply.written(size);
     return {};
   });

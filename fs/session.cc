@@ -257,13 +257,17 @@ void Session::changed(Ino directory, const std::string& name) {
 
 void Session::unlinked(const store::Unlinked& unlinked) { impl_->filesystem.orphaned(unlinked); }
 
+void Session::forget_content() {
+  // One that the kernel has forgotten meanwhile is an error that means: done.
+  for (Ino ino : impl_->filesystem.lookups().known())
+    static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session, raw(ino), 0, 0));
+}
+
 void Session::cut_off() {
   // One at a time: dropping a page that a program changed waits for a request that run() must still answer.
   std::lock_guard lock(impl_->cut_off_mutex);
   if (std::exchange(impl_->is_cut_off, true)) return;
-  // One that the kernel has forgotten meanwhile is an error that means: done.
-  for (Ino ino : impl_->filesystem.lookups().known())
-    static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session, raw(ino), 0, 0));
+  forget_content();
   stop();
 }
 

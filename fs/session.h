@@ -55,6 +55,9 @@ class Session {
   void changed(Ino directory, const std::string& name);
   /// The same of an inode that lost a name: it stays for as long as the kernel knows it. Threads: any.
   void unlinked(const store::Unlinked& unlinked);
+  /// Makes the kernel drop the content and attributes of all that it knows, and mappings of it. Threads: any that answers
+  /// no requests: pages that a program changed are written first.
+  void forget_content();
   /// Ends run() although programs may have files open. First makes the kernel drop the content that it keeps of files,
   /// mapped pages included, which would live as long as a file is open. Returns when that is done, whoever began it.
   /// Threads: any, but not from within a request.

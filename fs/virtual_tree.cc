@@ -432,6 +432,13 @@ Result<bool> VirtualTree::is_still_present(Node& node, const PastState& state) {
   return false;
 }
 
+std::optional<Ino> VirtualTree::origin(Ino ino) {
+  const auto node = find(ino);
+  if (!node.ok()) return std::nullopt;
+  std::lock_guard lock(mutex_);
+  return (*node)->state ? std::optional((*node)->state->inode.ino) : std::nullopt;
+}
+
 Result<size_t> VirtualTree::read(Ino ino, uint64_t offset, ByteSpan out) {
   const NodePtr node = TRY(find(ino));
   if (node->is_directory()) return Error(Code::is_directory, "a directory");

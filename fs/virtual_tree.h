@@ -84,6 +84,8 @@ class VirtualTree {
   /// Short only at the end. Errors: is_directory, stale (the state was never kept, or was pruned meanwhile), corrupt, io.
   Result<size_t> read(Ino ino, uint64_t offset, ByteSpan out);
   Result<store::Xattrs> xattrs(Ino ino);
+  /// The inode of the vault that a state is of; nothing for what is no state.
+  std::optional<Ino> origin(Ino ino);
   /// The whole file counts as data. Errors: no_such_offset.
   Result<uint64_t> seek(Ino ino, uint64_t offset, bool hole);
 

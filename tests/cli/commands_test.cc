@@ -30,6 +30,16 @@ class CommandsTest : public testing::Test {
   FakeWorld fake_;
 };
 
+TEST(CommandTableTest, ACommandOfOneWordMayHaveOthersOfTwo) {
+  EXPECT_EQ(find_spoken({"timelock", "PATH"}).command->name, "timelock");
+  EXPECT_EQ(find_spoken({"timelock", "PATH"}).words, 1u);
+  EXPECT_EQ(find_spoken({"timelock"}).command->name, "timelock");
+  EXPECT_EQ(find_spoken({"timelock", "list", "VAULT"}).command->name, "timelock list");
+  EXPECT_EQ(find_spoken({"timelock", "list", "VAULT"}).words, 2u);
+  EXPECT_EQ(find_spoken({"key", "PATH"}).command, nullptr);
+  EXPECT_EQ(find_spoken({"key", "PATH"}).name, "key PATH");
+}
+
 TEST(CommandTableTest, NamesAndOptionsAreUnique) {
   std::set<std::string_view> names;
   for (const Command& command : commands()) {
