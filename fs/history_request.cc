@@ -173,7 +173,6 @@ Result<> install(store::Vault& vault, const PastState& from, const Place& to, co
   const store::Attr made = TRY(tree.make(to.directory, unfinished,
                                          {.mode = inode.mode, .uid = inode.uid, .gid = inode.gid, .rdev = inode.rdev, .symlink = inode.symlink}));
   Result<> done = fill(vault, from, made.ino);
-  std::optional<store::Unlinked> replaced;
   if (done.ok()) {
     auto renamed = tree.rename(to.directory, unfinished, to.directory, to.name, store::RenameMode::replace);
     if (renamed.ok()) {
