@@ -11,7 +11,7 @@
 
 #include "base/file.h"
 #include "store/recovery_words.h"
-#include "tests/store/kdf_count.h"
+#include "tests/support/kdf_memo.h"
 #include "tests/support/long_run.h"
 #include "tests/support/temp_directory.h"
 

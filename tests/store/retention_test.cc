@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iostream>
 #include <random>
 
 #include "store/janitor.h"
 #include "store/past.h"
 #include "tests/support/audit.h"
 #include "tests/support/long_run.h"
+#include "tests/support/table_sizes.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::store {
@@ -95,6 +97,23 @@ class RetentionVaultTest : public testing::Test {
     ASSERT_TRUE(temp_.vault().close().ok());
     temp_.close();
     EXPECT_EQ(test::audit_store(temp_.directory(), TempVault::password()), Strings());
+    temp_.reopen();
+  }
+
+  /// Prints the table of docs/history.md.
+  void explain_size(int entries, uint64_t saves) {
+    uint64_t states = 0, bytes = 0;
+    for (int i = 0; i < entries; ++i) {
+      const auto log = temp_.vault().past().log(ino_of("entry " + std::to_string(i)));
+      for (const PastState& state : *log) {
+        ++states;
+        bytes += state.inode.content.size;
+      }
+    }
+    ASSERT_TRUE(temp_.vault().close().ok());
+    temp_.close();
+    std::cout << saves << " saves, " << states << " states kept, with " << bytes << " bytes of text\n\n"
+              << "| table | values | bytes |\n|---|---|---|\n" << test::table_sizes(temp_.directory());
     temp_.reopen();
   }
 
@@ -192,6 +211,7 @@ TEST_F(RetentionVaultTest, AYearOfAJournalPrunesToThePolicy) {
   RecordProperty("retired_entries", std::to_string(stats.retired_entries));
   audit();
   compare();
+  if (test::is_long_run()) explain_size(entries, static_cast<uint64_t>(entries) * static_cast<uint64_t>(saves) * static_cast<uint64_t>(days));
 }
 
 TEST_F(RetentionVaultTest, WhatWouldGoIsWhatGoes) {
