@@ -132,9 +132,12 @@ Result<> cmd_diff(World& world, const Arguments& arguments) {
     if (arguments.has("json")) print_json(world, {{"identical", true}});
     return source->close();
   }
-  const Side a{first.path, old_name.empty() ? old_versions[0] : TRY(pick_version(old_versions, old_name, now_ms()))};
-  const Side b{second.path, words.size() == 1 || second.version.empty() ? new_versions[0]
-                                                                         : TRY(pick_version(new_versions, second.version, now_ms()))};
+  // Each TRY on its own: what was made before one in the same braces would be leaked when it returns.
+  const auto old_version = old_name.empty() ? old_versions[0] : TRY(pick_version(old_versions, old_name, now_ms()));
+  const bool is_present = words.size() == 1 || second.version.empty();
+  const auto new_version = is_present ? new_versions[0] : TRY(pick_version(new_versions, second.version, now_ms()));
+  const Side a{first.path, old_version};
+  const Side b{second.path, new_version};
   if (arguments.has("json")) {
     const VersionFile old_file = TRY(VersionFile::make(*source, a.path, a.version));
     const VersionFile new_file = TRY(VersionFile::make(*source, b.path, b.version));

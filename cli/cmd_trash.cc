@@ -57,7 +57,8 @@ Result<> cmd_trash_list(World& world, const Arguments& arguments) {
 Result<> cmd_trash_restore(World& world, const Arguments& arguments) {
   const EntryArgument entry = TRY(find_entry(arguments.positional()[0]));
   auto source = TRY(HistorySource::open(world, arguments, entry.target, /*writes=*/true));
-  json request = {{"op", "trash_restore"}, {"id", TRY(find_in_trash(*source, entry))["id"]}, {"rename", true}};
+  const json item = TRY(find_in_trash(*source, entry));
+  json request = {{"op", "trash_restore"}, {"id", item["id"]}, {"rename", true}};
   if (const auto to = arguments.value("to")) {
     const auto place = find_entry(*to);
     request["to"] = fs::path_to_json(place.ok() && place->target.vault_directory == entry.target.vault_directory ? place->path : *to);
