@@ -14,6 +14,7 @@
 namespace tain::store {
 namespace {
 
+constexpr size_t kReservedBlocksMax = 16384;  // of one commit: WriteTxn::reserve() takes no more than twice as many
 constexpr std::chrono::seconds kRest{3};  // unused for one to two of them, a vault gives back what its caches take
 constexpr uint64_t kParallelMinBytes = 256 * 1024;  // below, starting a thread costs more than it saves
 constexpr unsigned kSealThreadsMax = 4;
@@ -366,7 +367,8 @@ Result<> Committer::put_blocks(const Frozen& frozen, BlockOrder order, std::vect
   std::vector<BlockJob*> small;
   uint64_t bytes = 0;
   for (BlockJob& job : jobs) {
-    (value_size(job) >= WriteTxn::kReservedMin ? large : small).push_back(&job);
+    const bool is_reserved = value_size(job) >= WriteTxn::kReservedMin && large.size() < kReservedBlocksMax;
+    (is_reserved ? large : small).push_back(&job);
     bytes += job.plain->bytes().size();
   }
   if (order == BlockOrder::longest_first) {
