@@ -20,4 +20,7 @@ class Clock {
 /// The system's clocks. Threads: any. Lives for ever.
 Clock& system_clock();
 
+/// Unix seconds by the system's clock.
+inline uint64_t now_seconds() { return static_cast<uint64_t>(system_clock().wall_ns() / 1'000'000'000); }
+
 }  // namespace tain

@@ -54,6 +54,9 @@ struct Stamp {
   auto operator<=>(const Stamp&) const = default;
 };
 
+/// The Unix seconds of a hybrid logical time.
+constexpr int64_t seconds_of(uint64_t hlc) { return static_cast<int64_t>(hlc >> 16) / 1000; }
+
 }  // namespace tain
 
 template <>

@@ -15,7 +15,7 @@ std::string_view level_name(Level level) {
   return "";
 }
 
-void print_text(World& world, const Check& check) {
+void print_check(World& world, const Check& check) {
   const Colour colour = check.level == Level::ok ? Colour::green : check.level == Level::warn ? Colour::yellow : Colour::red;
   std::string label(level_name(check.level));
   label.resize(4, ' ');
@@ -40,7 +40,7 @@ Result<> cmd_doctor(World& world, const Arguments& arguments) {
     if (arguments.has("json")) {
       all.push_back({{"level", level_name(check.level)}, {"check", check.name}, {"finding", check.finding}, {"next_step", check.next_step}});
     } else {
-      print_text(world, check);
+      print_check(world, check);
     }
   }
   if (arguments.has("json")) print_json(world, all);

@@ -71,7 +71,7 @@ Result<std::optional<RetentionPolicy>> wanted_policy(const Arguments& arguments,
   return is_changed ? std::optional(policy) : std::nullopt;
 }
 
-std::string line_of(const World& world, const json& item) {
+std::string due_line(const World& world, const json& item) {
   const auto path = fs::path_from_json(item.value("path", json()));
   std::string size = format_bytes(item.value("size", uint64_t{0}));
   size.insert(0, 11 - std::min<size_t>(size.size(), 11), ' ');
@@ -132,7 +132,7 @@ Result<> cmd_prune(World& world, const Arguments& arguments) {
     return {};
   }
   std::string text;
-  for (const json& item : items) text += line_of(world, item);
+  for (const json& item : items) text += due_line(world, item);
   text += (dry_run ? "would drop " : "dropped ") + counted(states, entries) + '\n';
   return show_paged(world, text);
 }

@@ -44,7 +44,7 @@ std::string counted(uint64_t count, const char* one, const char* more) {
   return std::to_string(count) + " " + (count == 1 ? one : more);
 }
 
-void print_text(World& world, const json& report) {
+void print_report(World& world, const json& report) {
   const auto damaged = report["damaged"].get<uint64_t>(), lost = report["lost"].get<uint64_t>();
   const json& listed = report["damaged_entries"];
   for (const json& entry : listed) {
@@ -67,7 +67,7 @@ Result<> conclude(World& world, const Arguments& arguments, const json& report) 
   if (arguments.has("json"))
     print_json(world, report);
   else
-    print_text(world, report);
+    print_report(world, report);
   if (report["damaged"].get<uint64_t>() + report["lost"].get<uint64_t>() == 0) return {};
   const std::string unmount = report["mounted"].get<bool>() ? "copy what can be read, unmount, " : "";
   return Error(Code::corrupt, "the vault is damaged")

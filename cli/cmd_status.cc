@@ -88,7 +88,7 @@ std::string scrub_of(const json& status) {
   return text.empty() ? "never" : text;
 }
 
-void print_text(World& world, const json& status) {
+void print_status(World& world, const json& status) {
   const auto line = [&world](std::string label, const std::string& text) {
     label.resize(12, ' ');
     world.out << "  " << label << text << '\n';
@@ -148,7 +148,7 @@ Result<> cmd_status(World& world, const Arguments& arguments) {
       print_error(world, failure.error());
       continue;
     }
-    if (!arguments.has("json")) print_text(world, *status);
+    if (!arguments.has("json")) print_status(world, *status);
     all.push_back(*std::move(status));
   }
   if (arguments.has("json")) print_json(world, one ? all[0] : all);

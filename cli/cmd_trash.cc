@@ -18,7 +18,7 @@ std::string path_of(const json& item) {
   return path.ok() ? *path : "?";
 }
 
-std::string line_of(const World& world, const json& item) {
+std::string trash_line(const World& world, const json& item) {
   const uint64_t entries = item.value("entries", uint64_t{1});
   std::string size = format_bytes(item.value("size", uint64_t{0}));
   size.insert(0, 11 - std::min<size_t>(size.size(), 11), ' ');
@@ -49,7 +49,7 @@ Result<> cmd_trash_list(World& world, const Arguments& arguments) {
     return {};
   }
   std::string text;
-  for (const json& item : items) text += line_of(world, item);
+  for (const json& item : items) text += trash_line(world, item);
   if (items.empty()) note(world, "the trash is empty");
   return show_paged(world, text);
 }

@@ -22,7 +22,6 @@ using store::PastState;
 
 namespace {
 
-constexpr size_t kListed = 400;             // versions or items in one reply
 constexpr size_t kCopyStep = 1 << 20;       // bytes
 constexpr size_t kFreeNamesMax = 1000;
 constexpr int64_t kKeptMax_s = int64_t{1000} * 366 * 86'400;  // what is kept longer is kept for ever

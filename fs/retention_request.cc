@@ -14,7 +14,6 @@ using store::RetentionPolicy;
 
 namespace {
 
-constexpr size_t kListed = 400;  // states in one reply
 
 json seconds_to_json(int64_t seconds) { return seconds == Retention::kForEver ? json(nullptr) : json(seconds); }
 

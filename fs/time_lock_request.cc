@@ -17,7 +17,6 @@ using store::TimeLocks;
 
 namespace {
 
-constexpr size_t kListed = 400;                      // entries in one reply
 constexpr int64_t kYear_s = int64_t{366} * 86'400;
 constexpr int64_t kLongest_s = 100 * kYear_s;        // a slip of the pen is not for ever
 constexpr int64_t kAhead_s = 60;                     // by which the clock of locks may be ahead before anybody is told

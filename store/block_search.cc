@@ -8,8 +8,6 @@
 namespace tain::store {
 namespace {
 
-constexpr size_t kNonceOffset = 24, kTagOffset = 48;  // in a block value (docs/format.md §4.3)
-
 /// Length of the plaintext of a block value of `size` bytes; nothing when no block has that size.
 std::optional<uint32_t> plain_length(uint64_t size) {
   if (size < block_value_size(1) || size > block_value_size(kBlockSize)) return std::nullopt;
@@ -67,8 +65,8 @@ std::map<uint64_t, std::vector<BlockRef>> BlockSearch::find(Kind kind, uint8_t l
       ++tries_;
       if (!finder_.cipher().is_sealed_for(place, kind, *length, *beginning)) continue;
       BlockRef ref{.id = id, .nonce = {}, .tag = {}, .length = *length, .patches = {}};
-      std::memcpy(ref.nonce.data(), beginning->data() + kNonceOffset, ref.nonce.size());
-      std::memcpy(ref.tag.data(), beginning->data() + kTagOffset, ref.tag.size());
+      std::memcpy(ref.nonce.data(), beginning->data() + kBlockNonceOffset, ref.nonce.size());
+      std::memcpy(ref.tag.data(), beginning->data() + kBlockTagOffset, ref.tag.size());
       out[place.index].push_back(ref);
       finder_.take(id);
       next = position + 1;

@@ -10,7 +10,6 @@ namespace tain::store {
 namespace {
 
 constexpr size_t kNodeHeaderSize = 8;
-constexpr size_t kNonceOffset = 24;  // in a block value
 constexpr uint64_t kReadPages = 256;
 
 uint16_t load16(const uint8_t* p) {
@@ -152,7 +151,7 @@ class Carver {
       if (versioned && (p[1] == 1 || p[1] == 2)) {
         if (Kind{p[0]} == Kind::data_block || Kind{p[0]} == Kind::map_node) {
           CarvedBlock block;
-          std::copy(p + kNonceOffset, p + kNonceOffset + block.nonce.size(), block.nonce.begin());
+          std::copy(p + kBlockNonceOffset, p + kBlockNonceOffset + block.nonce.size(), block.nonce.begin());
           block.offset = number * page_size_ + at;
           blocks_.push_back(block);
         } else if (!whole && p[1] == 2) {

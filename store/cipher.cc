@@ -29,9 +29,7 @@ constexpr size_t kSealSaltSize = 32;
 constexpr size_t kSealTextOffset = 64;  // salt and commitment
 constexpr size_t kTagSize = 16;
 constexpr size_t kBodyPrefixSize = 6;  // a record body's own schema and epoch
-constexpr uint16_t kBlockSchema = 1;
 constexpr size_t kBlockClearSize = 24;  // kind, suite, schema, epoch, content id
-constexpr size_t kBlockTagOffset = 48;
 constexpr std::array<uint8_t, kSaltSize> kZeroSalt{};
 constexpr std::array<uint8_t, crypto_aead_xchacha20poly1305_ietf_NPUBBYTES> kZeroNonce{};  // also for the 12 of GCM
 
@@ -124,7 +122,8 @@ bool aes_usable() {
   return usable;
 }
 
-std::string_view table_name(Table table) {
+/// A table in messages.
+std::string_view record_kind(Table table) {
   switch (table) {
     case Table::state: return "state";
     case Table::inodes: return "inode";
@@ -138,17 +137,11 @@ std::string_view table_name(Table table) {
   return "unknown";
 }
 
-bool checksum_matches(Table table, ByteView key, ByteView value) {
-  if (value.size() < kChecksumSize) return false;
-  const auto expected = value_checksum(table, key, value.first(value.size() - kChecksumSize));
-  return std::memcmp(expected.data(), value.last(kChecksumSize).data(), kChecksumSize) == 0;
-}
-
 /// The error for a value that did not open: what the checksum says decides between rot and tampering.
 Error damaged(Table table, ByteView key, ByteView value, Damage* damage) {
   const bool tampering = checksum_matches(table, key, value);
   if (damage != nullptr) *damage = tampering ? Damage::tampering : Damage::rot;
-  const std::string what = std::string(table_name(table)) + " record " + to_hex(key);
+  const std::string what = std::string(record_kind(table)) + " record " + to_hex(key);
   if (tampering)
     return Error(Code::corrupt, what + " was altered or replaced: its checksum is right, its seal is not")
         .hint("somebody or some program wrote to the vault's files; restore this entry from another copy");
@@ -156,13 +149,6 @@ Error damaged(Table table, ByteView key, ByteView value, Damage* damage) {
       .hint(
           "the storage returned other bytes than were written; check the disk and restore this entry from another "
           "copy");
-}
-
-std::array<uint8_t, 16> block_key(const BlockId& id) {
-  std::array<uint8_t, 16> key;
-  store_be64(key.data(), id.writer);
-  store_be64(key.data() + 8, id.number);
-  return key;
 }
 
 Id32 block_ad(ByteView clear, const VaultId& vault, const BlockPlace& place, uint32_t length) {
@@ -475,6 +461,19 @@ std::array<uint8_t, kChecksumSize> value_checksum(Table table, ByteView key, Byt
   XXH128_canonical_t canonical;
   XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
   return std::to_array(canonical.digest);
+}
+
+bool checksum_matches(Table table, ByteView key, ByteView value) {
+  if (value.size() < kChecksumSize) return false;
+  const auto expected = value_checksum(table, key, value.first(value.size() - kChecksumSize));
+  return std::memcmp(expected.data(), value.last(kChecksumSize).data(), kChecksumSize) == 0;
+}
+
+std::array<uint8_t, 16> block_key(const BlockId& id) {
+  std::array<uint8_t, 16> key;
+  store_be64(key.data(), id.writer);
+  store_be64(key.data() + 8, id.number);
+  return key;
 }
 
 Id32 hash256(ByteView bytes) {

@@ -81,15 +81,19 @@ inline constexpr size_t kTableCount = 8;
 inline constexpr size_t kSealOverhead = 80;     // salt 32, commitment 32, tag 16
 inline constexpr size_t kRecordHeaderSize = 8;  // kind, suite, schema, epoch
 inline constexpr size_t kBlockHeaderSize = 64;
+inline constexpr uint16_t kBlockSchema = 1;
+inline constexpr size_t kBlockNonceOffset = 24, kBlockTagOffset = 48;  // in a block value
 inline constexpr size_t kChecksumSize = 16;
 inline constexpr size_t kFrameHeaderSize = 56;
 inline constexpr size_t kRecordOverhead = kRecordHeaderSize + kSealOverhead + kChecksumSize;
 
 /// A block is encrypted in cells, so that a small read decrypts what it needs and no more.
 constexpr size_t cell_count(size_t plain_size) { return (plain_size + kCellSize - 1) / kCellSize; }
+/// Where the first cell of a block stands in its value: behind the header and the cells' tags.
+constexpr size_t block_text_offset(size_t plain_size) { return kBlockHeaderSize + cell_count(plain_size) * 16; }
 /// Size of a block value: header, cell tags, ciphertext, checksum.
 constexpr size_t block_value_size(size_t plain_size) {
-  return kBlockHeaderSize + cell_count(plain_size) * 16 + plain_size + kChecksumSize;
+  return block_text_offset(plain_size) + plain_size + kChecksumSize;
 }
 
 /// What is wrong with a stored value; for the user's diagnosis (docs/format.md §4.2).
@@ -190,6 +194,10 @@ class Cipher {
 
 /// Checksum of a value under its key (docs/format.md §4.2). Needs no key.
 std::array<uint8_t, kChecksumSize> value_checksum(Table table, ByteView key, ByteView value_without_checksum);
+/// Whether the checksum at the end of `value` is right for this key and table.
+bool checksum_matches(Table table, ByteView key, ByteView value);
+/// The key of a block in the database, which its seal binds.
+std::array<uint8_t, 16> block_key(const BlockId& id);
 /// H(x): unkeyed BLAKE2b-256.
 Id32 hash256(ByteView bytes);
 /// XXH3-128, canonical form.

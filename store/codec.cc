@@ -360,11 +360,4 @@ std::array<uint8_t, 16> past_name_key(Ino directory, uint64_t ended_hlc) {
   return key;
 }
 
-std::array<uint8_t, 16> block_key(const BlockId& id) {
-  std::array<uint8_t, 16> key;
-  store_be64(key.data(), id.writer);
-  store_be64(key.data() + 8, id.number);
-  return key;
-}
-
 }  // namespace tain::store

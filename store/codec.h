@@ -18,7 +18,6 @@ inline constexpr uint16_t kXattrsSchema = 1;
 inline constexpr uint16_t kStateSchema = 2;
 inline constexpr uint16_t kStateSchemaOldest = 1;  // without a retention policy
 inline constexpr uint16_t kOrphanSchema = 1;
-inline constexpr uint16_t kBlockSchema = 1;
 inline constexpr uint16_t kVersionSchema = 1;
 inline constexpr uint16_t kPastNameSchema = 1;
 
@@ -74,7 +73,6 @@ Result<State> decode_state(ByteView body, uint16_t schema = kStateSchema);
 // Database keys.
 std::array<uint8_t, 8> ino_key(Ino ino);
 std::array<uint8_t, 16> dirent_key(Ino directory, Cookie cookie);
-std::array<uint8_t, 16> block_key(const BlockId& id);
 /// Newest first.
 std::array<uint8_t, 16> version_key(Ino ino, uint64_t ended_hlc);
 std::array<uint8_t, 16> past_name_key(Ino directory, uint64_t ended_hlc);

@@ -11,7 +11,7 @@
 namespace tain::store {
 namespace {
 
-constexpr int kAttemptsMax = 64;                    // of reading blocks that commits keep replacing
+constexpr int kReadAttemptsMax = 64;                    // of reading blocks that commits keep replacing
 constexpr uint64_t kCopyChunk = uint64_t{1} << 20;  // bytes
 
 /// The part of a range that lies in one block.
@@ -105,7 +105,7 @@ Result<size_t> read_content(Database& database, const ContentRecord& content, ui
 }
 
 Result<size_t> Content::read(Ino ino, uint64_t offset, ByteSpan out, Access access) {
-  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+  for (int attempt = 0; attempt < kReadAttemptsMax; ++attempt) {
     struct Job {
       Slice slice;
       size_t position;  // in `out`
@@ -207,7 +207,7 @@ Result<> Content::zero(Ino ino, uint64_t offset, uint64_t length, bool extend) {
   TRY(check_unlocked(set_, ino));
   set_.before_change(lock, ino);
 
-  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+  for (int attempt = 0; attempt < kReadAttemptsMax; ++attempt) {
     // Which whole blocks exist below the range is asked of the committed map, without the lock.
     CachedInode* inode = TRY(set_.find(ino));
     const bool to_end = end >= inode->record.content.size;
@@ -283,7 +283,7 @@ Result<> Content::allocate(Ino ino, uint64_t offset, uint64_t length, bool exten
 }
 
 Result<uint64_t> Content::seek(Ino ino, uint64_t offset, Whence whence) {
-  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+  for (int attempt = 0; attempt < kReadAttemptsMax; ++attempt) {
     ContentRecord content;
     uint64_t floor = 0;
     std::map<uint64_t, bool> pending;  // index → has data

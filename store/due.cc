@@ -12,10 +12,7 @@
 namespace tain::store {
 namespace {
 
-constexpr size_t kListChunk = 512;
 constexpr size_t kDepthMax = 100'000;
-
-int64_t seconds_of(uint64_t hlc) { return static_cast<int64_t>(hlc >> 16) / 1000; }
 
 struct Folder {
   Ino ino{};
@@ -86,7 +83,7 @@ class DueWalk {
     Cookie after{0};
     for (bool end = false; !end;) {
       auto lock = set_.lock();
-      WorkingSet::Listing listing = TRY(set_.list(folder.ino, after, kListChunk));
+      WorkingSet::Listing listing = TRY(set_.list(folder.ino, after, WorkingSet::kListChunk));
       for (const Dirent& dirent : listing.entries)
         out.push_back({dirent.child, folder.path + dirent.name, dirent.type == DT_DIR});
       after = listing.reached;
@@ -129,7 +126,7 @@ Result<std::string> Trash::path_of(Ino directory) {
     } else {
       Cookie after{0};
       for (bool end = false; !end && name == "?";) {
-        const WorkingSet::Listing listing = TRY(set_.list(parent, after, kListChunk));
+        const WorkingSet::Listing listing = TRY(set_.list(parent, after, WorkingSet::kListChunk));
         for (const Dirent& dirent : listing.entries)
           if (dirent.child == directory) name = dirent.name;
         after = listing.reached;

@@ -11,7 +11,7 @@ namespace {
 
 // A commit may replace a block while it is being read; that this happens again and again without the
 // block being damaged is not believable.
-constexpr int kAttemptsMax = 64;
+constexpr int kEditAttemptsMax = 64;
 
 /// Whether the committed block still counts for the block at `index`, at least in part.
 bool has_base(const CachedInode& inode, uint64_t index) {
@@ -95,7 +95,7 @@ Result<CachedInode*> load_bases(WorkingSet& set, SetLock& lock, Ino ino, std::sp
                                 Bases& bases) {
   uint64_t loaded_version = 0;
   bases.clear();
-  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+  for (int attempt = 0; attempt < kEditAttemptsMax; ++attempt) {
     CachedInode* inode = TRY(set.find(ino));
     if (inode->record.is_directory()) return Error(Code::is_directory, "is a directory");
     if (!inode->record.is_regular()) return Error(Code::invalid_argument, "not a regular file");

@@ -9,7 +9,7 @@
 namespace tain::store {
 namespace {
 
-constexpr std::string_view kMagic = "TAINVLT1";
+constexpr std::string_view kHeaderMagic = "TAINVLT1";
 constexpr uint16_t kMajor = 1;
 constexpr size_t kLengthOffset = 8;
 constexpr size_t kFixedSize = 112;  // all before the slots
@@ -81,7 +81,7 @@ Result<KeySlot> read_slot(Reader& in) {
 /// Everything between the magic and the MAC, of a header with the right length and hash.
 Result<Header> read_structure(ByteView bytes) {
   Reader in(bytes.first(bytes.size() - kTrailerSize));
-  in.raw(kMagic.size() + 4 + 2);  // magic, length and major version have been looked at
+  in.raw(kHeaderMagic.size() + 4 + 2);  // magic, length and major version have been looked at
   Header header;
   header.minor = in.u16();
   header.vault.bytes = in.array<16>();
@@ -107,7 +107,7 @@ Result<Header> read_structure(ByteView bytes) {
 Bytes slot_associated_data(const Header& header, const KeySlot& slot) {
   Bytes out;
   Writer writer(out);
-  writer.raw(as_bytes(kMagic)).u16(kMajor).u16(header.minor).raw(header.vault.bytes).u32(header.epoch);
+  writer.raw(as_bytes(kHeaderMagic)).u16(kMajor).u16(header.minor).raw(header.vault.bytes).u32(header.epoch);
   writer.u8(static_cast<uint8_t>(header.suite));
   write_public_fields(writer, slot);
   return out;
@@ -117,7 +117,7 @@ Bytes encode_header(const Header& header, const Cipher& cipher) {
   CHECK(!header.slots.empty() && header.slots.size() <= kSlotsMax);
   Bytes bytes;
   Writer out(bytes);
-  out.raw(as_bytes(kMagic)).u32(0).u16(kMajor).u16(header.minor).raw(header.vault.bytes);
+  out.raw(as_bytes(kHeaderMagic)).u32(0).u16(kMajor).u16(header.minor).raw(header.vault.bytes);
   out.u64(header.sequence).u32(header.epoch).u8(static_cast<uint8_t>(header.suite));
   out.u8(static_cast<uint8_t>(header.slots.size())).u16(0).raw(header.previous).raw(header.key_check);
   for (const KeySlot& slot : header.slots) {
@@ -135,7 +135,7 @@ Bytes encode_header(const Header& header, const Cipher& cipher) {
 }
 
 Result<Header> decode_header(ByteView bytes) {
-  if (bytes.size() < kMagic.size() || as_text(bytes.first(kMagic.size())) != kMagic)
+  if (bytes.size() < kHeaderMagic.size() || as_text(bytes.first(kHeaderMagic.size())) != kHeaderMagic)
     return Error(Code::not_a_vault, "it does not start like a tain header");
   if (bytes.size() < kFixedSize + kTrailerSize || bytes.size() > kHeaderSizeMax) return damaged("impossible length");
   Reader start(bytes.subspan(kLengthOffset));

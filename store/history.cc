@@ -16,7 +16,7 @@ constexpr int kQuickAtOnce = 128;            // the same, of those that did not 
 constexpr int64_t kContinued_ms = 15'000;    // a name that is taken again within it goes on with the same entry
 constexpr size_t kVacatedMax = 4096;
 
-uint64_t milliseconds(uint64_t hlc) { return hlc >> 16; }
+uint64_t milliseconds_of(uint64_t hlc) { return hlc >> 16; }
 
 void set_past(Inode& record, const Past& past) {
   record.past = past;
@@ -124,7 +124,7 @@ void WorkingSet::cut_version(CachedInode& inode, const Cut& cut) {
 
 void WorkingSet::keep_name(const Dirent& dirent, NameEnd why, bool for_trash) {
   const bool is_worth_it = limits_.history && !is_dropping(dirent.name) &&
-                           has_stood(static_cast<int64_t>(milliseconds(dirent.location_stamp.hlc)));
+                           has_stood(static_cast<int64_t>(milliseconds_of(dirent.location_stamp.hlc)));
   if (!is_worth_it && !for_trash) return;
   set_past_name({.ended_hlc = next_stamp().hlc, .why = why, .dirent = dirent}, false);
 }
@@ -168,7 +168,7 @@ bool WorkingSet::takes_over(const CachedInode& moved, const CachedInode& replace
   if ((from.flags & (kInodeHasPast | kInodeHasVersions | kInodeSucceeded)) != 0) return false;
   const auto is_recent = [&](int64_t ms) { return std::abs(now_ms() - ms) < kContinued_ms; };
   return (from.flags & kInodeUnversioned) != 0 || is_recent(since_epoch_ms(from.btime)) || is_recent(moved.state_ms) ||
-         is_recent(static_cast<int64_t>(milliseconds(from.content_stamp.hlc)));
+         is_recent(static_cast<int64_t>(milliseconds_of(from.content_stamp.hlc)));
 }
 
 bool WorkingSet::succeed(CachedInode& successor, CachedInode& previous, bool leaves) {

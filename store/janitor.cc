@@ -27,8 +27,6 @@ constexpr std::chrono::seconds kGiveBackAgain{2};  // after there was nothing
 constexpr uint64_t kRecordBytes = 1024;  // a state counts for, besides its content
 constexpr int64_t kMinute = 60;
 
-int64_t seconds_of(uint64_t hlc) { return static_cast<int64_t>(hlc >> 16) / 1000; }
-
 bool is_about_one_entry(const Error& error) { return error.code() == Code::not_found || error.code() == Code::corrupt; }
 
 }  // namespace

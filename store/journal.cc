@@ -14,7 +14,7 @@
 namespace tain::store {
 namespace {
 
-constexpr std::string_view kMagic = "TAINJNL1";
+constexpr std::string_view kJournalMagic = "TAINJNL1";
 constexpr size_t kTagSize = 16;  // of a seal, at its end
 constexpr size_t kSealedMax = kJournalPayloadMax * 2;  // what a reader accepts
 static_assert(kSealedMax + kFrameHeaderSize + kChecksumSize < kJournalSize);
@@ -38,7 +38,7 @@ std::optional<Frame> parse_frame(ByteView file, uint64_t offset) {
   if (offset + kFrameHeaderSize + kChecksumSize > file.size()) return std::nullopt;
   ByteView rest = file.subspan(offset);
   Reader r(rest.first(kFrameHeaderSize));
-  if (as_text(r.raw(kMagic.size())) != kMagic) return std::nullopt;
+  if (as_text(r.raw(kJournalMagic.size())) != kJournalMagic) return std::nullopt;
   const size_t sealed_size = r.u32();
   r.u32();  // epoch: part of the seal's associated data
   Frame frame;
@@ -138,7 +138,7 @@ Result<> Journal::append(ByteView payload) {
   Bytes frame;
   frame.reserve(frame_size(sealed_size));
   Writer w(frame);
-  w.raw(as_bytes(kMagic)).u32(static_cast<uint32_t>(sealed_size)).u32(cipher_.epoch());
+  w.raw(as_bytes(kJournalMagic)).u32(static_cast<uint32_t>(sealed_size)).u32(cipher_.epoch());
   w.u64(position_.sequence + 1).raw(position_.chain);
   const Bytes sealed = cipher_.seal_frame(ByteView(frame).first(kFrameHeaderSize), payload);
   w.raw(sealed);

@@ -21,7 +21,7 @@ namespace {
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr size_t kSaltSize = 16;
-constexpr size_t kKeySize = 32;
+constexpr size_t kKdfKeySize = 32;
 constexpr size_t kKeyfileBufferSize = 4096;  // bytes
 constexpr size_t kStackWiped = 4096;  // bytes of dead stack frames overwritten after Argon2id
 static_assert(kSaltSize == crypto_pwhash_argon2id_SALTBYTES);
@@ -142,7 +142,7 @@ Result<Secret> hash_keyfile(const std::string& path) {
   static_assert(sizeof(crypto_generichash_state) % alignof(crypto_generichash_state) == 0, "Secret ends on a page");
   Secret state(sizeof(crypto_generichash_state));
   auto* hash = reinterpret_cast<crypto_generichash_state*>(state.span().data());
-  crypto_generichash_init(hash, nullptr, 0, kKeySize);
+  crypto_generichash_init(hash, nullptr, 0, kKdfKeySize);
   Secret buffer(kKeyfileBufferSize);
   size_t total = 0;
   for (;;) {
@@ -156,7 +156,7 @@ Result<Secret> hash_keyfile(const std::string& path) {
   }
   if (total < kKeyfileSizeMin)
     return Error(Code::invalid_argument, "keyfile " + path + " is shorter than 32 bytes").hint("a keyfile must not be guessed");
-  Secret out(kKeySize);
+  Secret out(kKdfKeySize);
   crypto_generichash_final(hash, out.span().data(), out.size());
   return out;
 }
@@ -164,7 +164,7 @@ Result<Secret> hash_keyfile(const std::string& path) {
 Result<Secret> derive_password_key(ByteView password, ByteView salt16, const KdfCost& cost) {
   CHECK(salt16.size() == kSaltSize);
   TRY(check_kdf_cost(cost));
-  Secret key(kKeySize);
+  Secret key(kKdfKeySize);
   const int failed = crypto_pwhash_argon2id(
       key.span().data(), key.size(), reinterpret_cast<const char*>(password.data()), password.size(), salt16.data(),
       cost.passes, static_cast<size_t>(cost.memory_bytes), crypto_pwhash_ALG_ARGON2ID13);

@@ -10,7 +10,7 @@
 namespace tain::store {
 namespace {
 
-constexpr size_t kKeySize = 32;
+constexpr size_t kSlotKeySize = 32;
 
 bool takes_password(SlotType type) { return type == SlotType::password || type == SlotType::password_keyfile; }
 
@@ -45,8 +45,8 @@ Result<SlotKey> derive_slot_key(const Header& header, const KeySlot& slot, const
   if (slot.kdf == SlotKdf::argon2id) {
     base = TRY(derive_password_key(credential.secret.view(), slot.salt, slot.cost));
   } else {
-    CHECK(credential.secret.size() <= kKeySize);
-    base = Secret(kKeySize);
+    CHECK(credential.secret.size() <= kSlotKeySize);
+    base = Secret(kSlotKeySize);
     const ByteView secret = credential.secret.view();
     std::copy(secret.begin(), secret.end(), base.span().begin());
   }
@@ -55,7 +55,7 @@ Result<SlotKey> derive_slot_key(const Header& header, const KeySlot& slot, const
   const ByteView keyfile = credential.keyfile_hash.empty() ? ByteView(nothing) : credential.keyfile_hash.view();
   std::copy(slot.id.begin(), slot.id.end(), info.span().begin());
   std::copy(keyfile.begin(), keyfile.end(), info.span().begin() + static_cast<ptrdiff_t>(slot.id.size()));
-  return SlotKey{derive(base.view(), label::kSlotKey, header.vault.bytes, info.view(), kKeySize)};
+  return SlotKey{derive(base.view(), label::kSlotKey, header.vault.bytes, info.view(), kSlotKeySize)};
 }
 
 std::array<uint8_t, kWrapSize> wrap(ByteView key, std::string_view label, ByteView ad, const Secret& secret) {
@@ -147,7 +147,7 @@ Result<> check_credential(const Credential& credential) {
   switch (credential.type) {
     case SlotType::password: return check_password(credential.secret.view());
     case SlotType::password_keyfile:
-      if (credential.keyfile_hash.size() != kKeySize) break;
+      if (credential.keyfile_hash.size() != kSlotKeySize) break;
       return check_password(credential.secret.view());
     case SlotType::recovery:
       if (credential.secret.size() != kRecoverySecretSize) break;
@@ -203,7 +203,7 @@ Result<KeySlot> make_slot(const Header& header, const MasterKey& master, const C
   const Bytes ad = slot_associated_data(header, slot);
   slot.wrap = wrap(key.secret.view(), label::kWrap, ad, master.secret);
 
-  const ExportKey export_key{derive(key.secret.view(), label::kExportKey, header.vault.bytes, slot.id, kKeySize)};
+  const ExportKey export_key{derive(key.secret.view(), label::kExportKey, header.vault.bytes, slot.id, kSlotKeySize)};
   const Cipher cipher(master, header.vault, header.epoch);
   slot.export_wrap = wrap(cipher.export_wrap_key(), label::kExportWrap, ad, export_key.secret);
   return slot;

@@ -13,7 +13,6 @@ namespace tain::store {
 namespace {
 
 constexpr size_t kChainMax = 1'000'000;  // inodes of one entry: a circle would be a damaged vault
-constexpr size_t kListChunk = 512;
 
 Error damaged_state(const PastState& state) {
   return Error(Code::corrupt, "a former state of inode " + std::to_string(raw(state.inode.ino)) + " is damaged");
@@ -130,7 +129,7 @@ Result<std::vector<PastName>> PastView::list(Ino directory, uint64_t hlc) {
   Cookie after{0};
   for (bool end = false; !end;) {
     auto lock = set_.lock();
-    WorkingSet::Listing listing = TRY(set_.list(directory, after, kListChunk));
+    WorkingSet::Listing listing = TRY(set_.list(directory, after, WorkingSet::kListChunk));
     for (Dirent& dirent : listing.entries)
       if (dirent.location_stamp.hlc <= hlc) out.push_back({.ended_hlc = 0, .why = {}, .dirent = std::move(dirent)});
     after = listing.reached;

@@ -9,7 +9,7 @@
 namespace tain::store {
 namespace {
 
-constexpr std::string_view kMagic = "TAINSCR1";
+constexpr std::string_view kRecordMagic = "TAINSCR1";
 constexpr uint16_t kVersion = 1;
 constexpr size_t kFileMax = 4096;  // bytes
 
@@ -32,7 +32,7 @@ ScrubCounts take_counts(Reader& in) {
 Bytes encode_scrub_record(const ScrubRecord& record) {
   Bytes bytes;
   Writer out(bytes);
-  out.raw(as_bytes(kMagic)).u16(kVersion).raw(record.vault.bytes);
+  out.raw(as_bytes(kRecordMagic)).u16(kVersion).raw(record.vault.bytes);
   out.i64(record.started_s).u64(raw(record.place.ino)).u8(static_cast<uint8_t>(record.place.stage));
   out.u64(record.place.at);
   put(out, record.counts);
@@ -53,7 +53,7 @@ Result<ScrubRecord> decode_scrub_record(ByteView bytes) {
   const auto sum = xxh3_128(body);
   if (!std::equal(sum.begin(), sum.end(), bytes.last(kChecksumSize).begin())) return damaged;
   Reader in(body);
-  if (as_text(in.raw(kMagic.size())) != kMagic) return damaged;
+  if (as_text(in.raw(kRecordMagic.size())) != kRecordMagic) return damaged;
   if (in.u16() != kVersion) return Error(Code::format_too_new, "the record of the last scrub is of a newer version");
   ScrubRecord record;
   record.vault.bytes = in.array<16>();

@@ -31,12 +31,6 @@ Result<Snapshot> read_snapshot(const PageSource& source, const MetaPage& meta) {
   return out;
 }
 
-bool checksum_matches(Table table, ByteView key, ByteView value) {
-  if (value.size() < kChecksumSize) return false;
-  const auto expected = value_checksum(table, key, value.first(value.size() - kChecksumSize));
-  return std::equal(expected.begin(), expected.end(), value.last(kChecksumSize).begin());
-}
-
 Result<TreePage> PathGuard::look(uint64_t number, bool leaf, const KeyRange* range) {
   Bytes unused;  // the source is mapped
   const ByteView bytes = TRY(source_.read(number, 1, snapshot_.last_page, unused));

@@ -31,9 +31,6 @@ struct Snapshot {
 /// Errors: corrupt (also: a table is missing), io.
 Result<Snapshot> read_snapshot(const PageSource& source, const MetaPage& meta);
 
-/// Whether the checksum at the end of `value` is right for this key and table.
-bool checksum_matches(Table table, ByteView key, ByteView value);
-
 /// Looks ahead of LMDB at the pages that a change of a key will make it read, because LMDB does not survive a
 /// damaged one. A page is looked at once in a transaction: what LMDB copies from it is its own afterwards.
 class PathGuard {

@@ -15,7 +15,6 @@ namespace {
 
 constexpr int64_t kSecond_ms = 1000;
 constexpr int64_t kMarkStep_ms = 60'000;  // of lock time, between two marks of it in the vault
-constexpr size_t kListChunk = 512;
 
 bool can_be_locked(const Inode& record) { return record.is_regular() || record.is_directory(); }
 
@@ -134,7 +133,7 @@ Result<> TimeLocks::list_children(Ino directory, const std::function<void(const 
   bool is_damaged = false;
   for (Cookie after{0};;) {
     auto lock = set_.lock();
-    const WorkingSet::Listing listing = TRY(set_.list(directory, after, kListChunk));
+    const WorkingSet::Listing listing = TRY(set_.list(directory, after, WorkingSet::kListChunk));
     lock.unlock();
     for (const Dirent& dirent : listing.entries) take(dirent);
     is_damaged = is_damaged || listing.damaged;

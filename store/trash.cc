@@ -22,8 +22,6 @@ constexpr uint64_t kMoment = uint64_t{500} << 16;
 constexpr size_t kRestoreUnit = 256;     // names given back under one lock
 constexpr size_t kChainMax = 1'000'000;  // inodes of one entry: a circle would be a damaged vault
 
-int64_t seconds_of(uint64_t hlc) { return static_cast<int64_t>(hlc >> 16) / 1000; }
-
 }  // namespace
 
 bool is_trash(const Inode& record) { return record.is_retired() && (record.flags & kInodeSucceeded) == 0; }

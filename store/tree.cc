@@ -15,7 +15,7 @@
 namespace tain::store {
 namespace {
 
-constexpr size_t kListChunk = 128;  // entries read under one lock
+constexpr size_t kListedAtOnce = 128;  // entries read under one lock
 
 Error no_such_name() { return Error(Code::not_found, "no such name in this directory"); }
 Error name_taken() { return Error(Code::exists, "the name is taken"); }
@@ -442,7 +442,7 @@ Result<> Tree::list(Ino directory, Cookie after, const std::function<bool(const 
     {
       auto lock = set_.lock();
       TRY(find_directory(set_, directory));
-      listing = TRY(set_.list(directory, after, kListChunk));
+      listing = TRY(set_.list(directory, after, kListedAtOnce));
     }
     for (const Dirent& dirent : listing.entries) {
       if (!take({.name = dirent.name, .ino = dirent.child, .type = dirent.type, .cookie = dirent.cookie})) return {};

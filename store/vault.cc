@@ -28,8 +28,6 @@ constexpr int64_t kCompactStep_ns = 50'000'000;
 std::string database_path(const std::string& directory) { return directory + "/data.mdb"; }
 std::string journal_path(const std::string& directory) { return directory + "/journal"; }
 
-uint64_t now_seconds() { return static_cast<uint64_t>(system_clock().wall_ns() / 1'000'000'000); }
-
 /// Makes `directory`, or accepts an empty one.
 Result<> make_directory(const std::string& directory) {
   if (::mkdir(directory.c_str(), 0700) == 0) return {};

@@ -13,8 +13,6 @@
 namespace tain::store {
 namespace {
 
-uint64_t now_seconds() { return static_cast<uint64_t>(system_clock().wall_ns() / 1'000'000'000); }
-
 /// The header of a vault, unlocked, and nobody else changes it meanwhile.
 struct OpenHeader {
   std::string path;

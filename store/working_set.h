@@ -226,6 +226,8 @@ class WorkingSet {
   /// Points an existing entry to another inode. With `same_entry` it is that inode which took the entry over.
   void retarget(Dirent dirent, Ino child, uint8_t type, bool same_entry = false);
   void remove_name(const Dirent& dirent);
+  /// So many entries of a folder are listed under one lock.
+  static constexpr size_t kListChunk = 512;
   struct Listing {
     std::vector<Dirent> entries;  // in cookie order; may be empty although more follow
     Cookie reached{};             // go on after this

@@ -135,12 +135,12 @@ TEST_F(PasswordTest, ANewPasswordIsTypedTwice) {
 }
 
 TEST(SplitWordsTest, SplitsAsAShellWould) {
-  using Words = std::vector<std::string>;
-  EXPECT_EQ(split_words("").value(), Words{});
-  EXPECT_EQ(split_words("  a\tb ").value(), (Words{"a", "b"}));
-  EXPECT_EQ(split_words("a'b c'd \"e f\"").value(), (Words{"ab cd", "e f"}));
-  EXPECT_EQ(split_words("'' \"\"").value(), (Words{"", ""}));
-  EXPECT_EQ(split_words("a\\ b 'c\\d' \"e\\\"f\"").value(), (Words{"a b", "c\\d", "e\"f"}));
+  using List = std::vector<std::string>;
+  EXPECT_EQ(split_words("").value(), List{});
+  EXPECT_EQ(split_words("  a\tb ").value(), (List{"a", "b"}));
+  EXPECT_EQ(split_words("a'b c'd \"e f\"").value(), (List{"ab cd", "e f"}));
+  EXPECT_EQ(split_words("'' \"\"").value(), (List{"", ""}));
+  EXPECT_EQ(split_words("a\\ b 'c\\d' \"e\\\"f\"").value(), (List{"a b", "c\\d", "e\"f"}));
   EXPECT_TRUE(split_words("a\\").is(Code::usage));
   EXPECT_TRUE(split_words("\"a").is(Code::usage));
 }

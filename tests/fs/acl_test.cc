@@ -5,12 +5,13 @@
 #include <string>
 
 #include "fs/filesystem.h"
+#include "tests/support/callers.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::fs {
 namespace {
 
-const Caller kAnn{.uid = 1000, .gid = 100};
+using test::kAnn;
 
 TEST(AclInAMountTest, WithoutListsTheirAttributesDoNotExist) {
   const Bytes list = {2, 0, 0,   0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,   4,  0, 7, 0, 0,   0,   4,   0,

@@ -13,11 +13,13 @@
 
 #include "base/file.h"
 #include "fs/filesystem.h"
+#include "tests/support/callers.h"
 
 namespace tain::fs {
 namespace {
 
-const Caller kRoot{};
+using test::kRoot;
+
 constexpr size_t kSize = size_t{4} << 20;  // bytes: nearly all of the database
 constexpr size_t kCell = 4096;
 

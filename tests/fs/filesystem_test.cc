@@ -13,13 +13,15 @@
 #include <filesystem>
 #include <set>
 
+#include "tests/support/callers.h"
+
 namespace tain::fs {
 namespace {
 
-using store::Attr;
+using test::kAnn;
+using test::kRoot;
 
-const Caller kRoot{.uid = 0, .gid = 0};
-const Caller kAnn{.uid = 1000, .gid = 100};
+using store::Attr;
 
 std::string make_temporary_folder() {
   std::string pattern = (std::filesystem::temp_directory_path() / "tain-fs-XXXXXX").string();

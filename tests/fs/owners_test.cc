@@ -7,16 +7,18 @@
 #include <utility>
 
 #include "fs/filesystem.h"
+#include "tests/support/callers.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::fs {
 namespace {
 
+using test::kAnn;
+using test::kRoot;
+
 using store::Attr;
 
 constexpr Owners::Ids kKept{.uid = 500, .gid = 50};
-const Caller kRoot{.uid = 0, .gid = 0};
-const Caller kAnn{.uid = 1000, .gid = 100};
 
 /// fs() is a mount by root, without a map.
 class OwnersInAMountTest : public testing::Test {

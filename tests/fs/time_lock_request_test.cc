@@ -11,15 +11,17 @@
 #include "fs/history_request.h"
 #include "fs/virtual_tree.h"
 #include "store/time_lock.h"
+#include "tests/support/callers.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::fs {
 namespace {
 
+using test::kAnn;
+
 using nlohmann::json;
 
 constexpr int64_t kDay_s = 86'400;
-const Caller kAnn{.uid = 1000, .gid = 100};
 const std::string kAttribute(store::kUnlockXattr);
 const Server kNobody{.changed = [](Ino, const std::string&) {}, .unlinked = [](const store::Unlinked&) {}};
 

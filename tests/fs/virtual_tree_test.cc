@@ -15,15 +15,16 @@
 #include "store/trash.h"
 #include "store/codec.h"
 #include "tests/store/vault_edits.h"
+#include "tests/support/callers.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::fs {
 namespace {
 
+using test::kAnn;
+
 using store::Attr;
 using Names = std::vector<std::string>;
-
-const Caller kAnn{.uid = 1000, .gid = 100};
 
 class VirtualTreeTest : public testing::Test {
  protected:

@@ -58,13 +58,13 @@ Bytes random_bytes_of(Dice& dice, size_t size) {
 using Pages = std::set<uint64_t>;
 
 /// One kind of damage: harms a vault that has `count` pages, and yields the pages that it hit.
-struct Kind {
+struct Harm {
   const char* id;
   const char* name;
   Pages (*harm)(const std::string& vault, uint64_t count, Dice& dice);
   bool ends_process = false;  // an open map of a file that became shorter is a SIGBUS
 };
-void PrintTo(const Kind& kind, std::ostream* out) {
+void PrintTo(const Harm& kind, std::ostream* out) {
   *out << kind.name;
 }
 
@@ -111,7 +111,7 @@ Pages harm_header(const std::string& vault, uint64_t, Dice& dice) {
   return {};
 }
 
-constexpr Kind kKinds[] = {{"BitFlip", "one bit flipped anywhere", flip_bit},
+constexpr Harm kKinds[] = {{"BitFlip", "one bit flipped anywhere", flip_bit},
                            {"PageHeader", "a page header overwritten", overwrite_header},
                            {"ZeroedPage", "a page zeroed", zero_page},
                            {"ReplacedPage", "a page replaced by another page", replace_page},
@@ -172,7 +172,7 @@ std::string fsynced_name(int i) {
   return "fsynced " + std::to_string(i);
 }
 
-class DamageTest : public testing::TestWithParam<Kind> {
+class DamageTest : public testing::TestWithParam<Harm> {
  protected:
   static void SetUpTestSuite() { scene_ = new DamageScene(); }
   static void TearDownTestSuite() { delete scene_; }
@@ -363,7 +363,7 @@ class DamageTest : public testing::TestWithParam<Kind> {
 DamageScene* DamageTest::scene_ = nullptr;
 
 TEST_P(DamageTest, OfAClosedVault) {
-  const Kind& kind = GetParam();
+  const Harm& kind = GetParam();
   const Stand& stand = scene_->journaled();
   Row row;
   for (int trial = 0; trial < trials(); ++trial) {
@@ -390,7 +390,7 @@ TEST_P(DamageTest, OfAClosedVault) {
 }
 
 TEST_P(DamageTest, OfAnOpenVault) {
-  const Kind& kind = GetParam();
+  const Harm& kind = GetParam();
   const Stand& stand = scene_->settled();
   Row row;
   for (int trial = 0; trial < trials(); ++trial) {

@@ -7,18 +7,18 @@
 #include <cstdlib>
 #include <functional>
 
+#include "tests/support/secret_of.h"
+
 namespace tain::store {
 namespace {
+
+using test::secret_of;
 
 constexpr uint64_t kNow = 1'790'000'000;
 constexpr size_t kSequenceOffset = 32;
 constexpr size_t kSuiteOffset = 44;
 constexpr size_t kSlotOffset = 112;
 constexpr size_t kPassesOffset = kSlotOffset + 10;
-
-Secret secret_of(std::string_view text) {
-  return Secret::copy_of(as_bytes(text));
-}
 
 /// One header for all tests: Argon2id is slow on purpose.
 class HeaderTest : public testing::Test {

@@ -119,11 +119,11 @@ Files everything(TempVault& temp) {
 }
 
 /// Every call in the long run, else every so many.
-struct Kind {
+struct Trial {
   FaultyDisk::Faults faults;
   uint64_t stride = 1;
 };
-class IoError : public testing::TestWithParam<Kind> {};
+class IoError : public testing::TestWithParam<Trial> {};
 
 TEST_P(IoError, AtEveryCall) {
   uint64_t calls = 1;
@@ -168,11 +168,11 @@ TEST_P(IoError, AtEveryCall) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, IoError,
-                         testing::Values(Kind{{.count = 1, .error = EIO}, 3},
-                                         Kind{{.count = 1, .error = EIO, .torn = true}, 7},
-                                         Kind{{.count = UINT64_MAX, .error = EIO}, 7},
-                                         Kind{{.count = 1, .error = ENOSPC, .torn = true}, 7},
-                                         Kind{{.count = 3, .error = EDQUOT}, 7}));
+                         testing::Values(Trial{{.count = 1, .error = EIO}, 3},
+                                         Trial{{.count = 1, .error = EIO, .torn = true}, 7},
+                                         Trial{{.count = UINT64_MAX, .error = EIO}, 7},
+                                         Trial{{.count = 1, .error = ENOSPC, .torn = true}, 7},
+                                         Trial{{.count = 3, .error = EDQUOT}, 7}));
 
 }  // namespace
 }  // namespace tain::store

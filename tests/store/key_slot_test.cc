@@ -13,17 +13,19 @@
 #include "store/recovery_words.h"
 #include "tests/support/kdf_memo.h"
 #include "tests/support/long_run.h"
+#include "tests/support/secret_of.h"
 #include "tests/support/temp_directory.h"
 
 namespace tain::store {
 namespace {
+
+using test::secret_of;
 
 constexpr uint64_t kNow = 1'790'000'000;
 constexpr size_t kSlotsOffset = 112;
 constexpr size_t kSlotSize = 48 + 2 * kWrapSize;  // without extra
 constexpr size_t kWrapOffset = 48;
 
-Secret secret_of(std::string_view text) { return Secret::copy_of(as_bytes(text)); }
 Secret filled(size_t size, uint8_t value) { return Secret::copy_of(Bytes(size, value)); }
 
 Credential password() { return Credential(secret_of("right")); }

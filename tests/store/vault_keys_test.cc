@@ -11,15 +11,17 @@
 #include "store/recovery_words.h"
 #include "store/tree.h"
 #include "store/vault.h"
+#include "tests/support/secret_of.h"
 #include "tests/support/temp_directory.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::store {
 namespace {
 
+using test::secret_of;
+
 using test::kTestCost;
 
-Secret secret_of(std::string_view text) { return Secret::copy_of(as_bytes(text)); }
 Credential password(std::string_view text) { return Credential(secret_of(text)); }
 Credential words(uint8_t value = 1) { return Credential::from_recovery(Secret::copy_of(Bytes(kRecoverySecretSize, value))); }
 Credential with_keyfile(std::string_view text, uint8_t value = 7) {

@@ -11,16 +11,17 @@
 #include <map>
 
 #include "tests/support/own_process.h"
+#include "tests/support/secret_of.h"
 #include "tests/support/temp_directory.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::store {
 namespace {
 
+using test::secret_of;
+
 using test::TempDirectory;
 using test::TempVault;
-
-Secret secret_of(std::string_view text) { return Secret::copy_of(as_bytes(text)); }
 
 /// All files of a directory with their bytes, without LMDB's reader table and the lock.
 std::map<std::string, std::string> lasting_files(const std::string& directory) {
