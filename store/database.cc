@@ -4,6 +4,8 @@
 namespace tain::store {
 namespace {
 
+constexpr size_t kPartMax = 4 * kCellSize;  // bytes: reads up to this do not copy a whole block out of the kernel
+
 /// 256-bit little-endian addition or subtraction, mod 2^256.
 void add_mod(Id32& sum, const Id32& summand, bool add) {
   unsigned carry = add ? 0 : 1;
@@ -298,6 +300,16 @@ Result<> Database::read_block(const ReadTxn& txn, const BlockPlace& place, const
                               ByteSpan out, Damage* damage) {
   if (damage != nullptr) *damage = Damage::none;
   thread_local Bytes scratch;  // sealed bytes only; kept, for a fresh one would be cleared each time
+  if (out.size() <= kPartMax && ref.length > 2 * kPartMax && damage == nullptr) {
+    const size_t text = block_text_offset(ref.length);
+    const size_t begin = text + first_cell * kCellSize;
+    const ValuePart part{.head = text, .begin = begin, .end = begin + out.size()};
+    const auto value = txn.get_large(Table::blocks, block_key(ref.id), scratch, &part);
+    if (value.ok() && value->has_value() &&
+        cipher_.open_cells(place, ref, Kind::data_block, **value, first_cell, out).ok())
+      return {};
+    // What is wrong with it, the whole value tells.
+  }
   auto value = TRY(txn.get_large(Table::blocks, block_key(ref.id), scratch));
   if (!value.has_value()) return Error(Code::not_found, "block is not in the database");
   return cipher_.open_cells(place, ref, Kind::data_block, *value, first_cell, out, damage);

@@ -394,12 +394,16 @@ Result<std::optional<ByteView>> ReadTxn::get(Table table, ByteView key) const {
   return std::optional<ByteView>(value);
 }
 
-Result<std::optional<ByteView>> ReadTxn::get_large(Table table, ByteView key, Bytes& scratch) const {
+Result<std::optional<ByteView>> ReadTxn::get_large(Table table, ByteView key, Bytes& scratch,
+                                                   const ValuePart* part) const {
   if (access_ != PageAccess::mapped) return get(table, key);
   const auto node = find_node(pages(), snapshot_->root(table), snapshot_->last_page, key);
   if (!node.has_value() || node->page == kNoPage) return get(table, key);
-  return std::optional<ByteView>(
-      TRY(read_overflow(env_->file_pages_, node->page, node->size, snapshot_->last_page, scratch)));
+  const PageSource& file = env_->file_pages_;
+  const uint64_t last_page = snapshot_->last_page;
+  if (part != nullptr && part->end <= node->size && part->head <= node->size)  // else it is not what the caller thinks
+    return std::optional<ByteView>(TRY(read_overflow_part(file, node->page, node->size, *part, last_page, scratch)));
+  return std::optional<ByteView>(TRY(read_overflow(file, node->page, node->size, last_page, scratch)));
 }
 
 Result<Cursor> Cursor::open(const ReadTxn& txn, Table table) {

@@ -121,7 +121,9 @@ class ReadTxn {
   /// The same for values that lie on pages of their own: those are read into `scratch` with pread. One call of the
   /// kernel gets exactly these bytes, where looking at them through the map costs a fault for each few pages, reads
   /// 128 KiB around the first, and ends the process if the device cannot read one.
-  Result<std::optional<ByteView>> get_large(Table table, ByteView key, Bytes& scratch) const;
+  /// With `part` only those bytes of the value are sure to be right: the caller must be able to tell by a seal.
+  Result<std::optional<ByteView>> get_large(Table table, ByteView key, Bytes& scratch,
+                                            const ValuePart* part = nullptr) const;
   const Snapshot& snapshot() const { return *snapshot_; }
 
  private:

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/pages.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
 
+#include "base/check.h"
 #include "base/counters.h"
 #include "base/file.h"
 
@@ -44,6 +46,9 @@ uint64_t load64(const uint8_t* p) {
 Error bad_page(uint64_t number, const char* what) {
   return Error(Code::corrupt, "page " + std::to_string(number) + " of the database " + what)
       .hint("keep the vault's files; tain check tells what is damaged, tain salvage takes out what is intact");
+}
+Error missing_page(uint64_t number) {
+  return Error(Code::corrupt, "the database refers to page " + std::to_string(number) + ", which it does not have");
 }
 
 }  // namespace
@@ -111,13 +116,32 @@ Result<MetaPage> read_newest_meta(int fd) {
 }
 
 Result<ByteView> PageSource::read(uint64_t page, uint64_t count, uint64_t last_page, Bytes& scratch) const {
-  if (page < 2 || page > last_page || count > last_page - page + 1)
-    return Error(Code::corrupt, "the database refers to page " + std::to_string(page) + ", which it does not have");
+  if (!has(page, count, last_page)) return missing_page(page);
   const size_t size = static_cast<size_t>(count) * page_size_;
   if (map_ != nullptr) return ByteView(map_ + page * page_size_, size);
   scratch.resize(size);
   auto read = read_exactly(fd_, scratch, page * page_size_);
   if (!read.ok()) return bad_page(page, "cannot be read").with(read.error().message());
+  return ByteView(scratch);
+}
+
+Result<ByteView> PageSource::read_parts(uint64_t page, uint64_t count, uint64_t head, uint64_t begin, uint64_t end,
+                                        uint64_t last_page, Bytes& scratch) const {
+  if (map_ != nullptr) return read(page, count, last_page, scratch);
+  if (!has(page, count, last_page)) return missing_page(page);
+  CHECK(head <= count && begin <= end && end <= count);
+  scratch.resize(static_cast<size_t>(count) * page_size_);
+  auto offset = [&](uint64_t i) { return (page + i) * page_size_; };
+  // Only advice: without it the reads below wait for the disk one after the other.
+  ::posix_fadvise(fd_, static_cast<off_t>(offset(0)), static_cast<off_t>(scratch.size()), POSIX_FADV_WILLNEED);
+  const auto read_range = [&](uint64_t from, uint64_t to) -> Result<> {
+    const ByteSpan out = ByteSpan(scratch).subspan(static_cast<size_t>(from) * page_size_, static_cast<size_t>(to - from) * page_size_);
+    auto read = read_exactly(fd_, out, offset(from));
+    if (!read.ok()) return bad_page(page, "cannot be read").with(read.error().message());
+    return {};
+  };
+  TRY(read_range(0, head));
+  if (begin = std::max(begin, head); begin < end) TRY(read_range(begin, end));
   return ByteView(scratch);
 }
 
@@ -232,15 +256,33 @@ uint64_t overflow_pages(uint64_t size, size_t page_size) {
   return (kPageHeaderSize - 1 + size) / page_size + 1;
 }
 
-Result<ByteView> read_overflow(const PageSource& source, uint64_t page, uint64_t size, uint64_t last_page,
-                               Bytes& scratch) {
-  const uint64_t count = overflow_pages(size, source.page_size());
-  const ByteView pages = TRY(source.read(page, count, last_page, scratch));
+namespace {
+
+/// The value on `pages`, its header checked.
+Result<ByteView> value_on(ByteView pages, uint64_t page, uint64_t count, uint64_t size) {
   const uint8_t* p = pages.data();
   // The header belongs to LMDB, not to the value: it is what LMDB frees these pages by.
   if (load64(p) != page || load16(p + 10) != kOverflow || load32(p + 12) != count)
     return bad_page(page, "is not the value that its leaf says");
   return pages.subspan(kPageHeaderSize, size);
+}
+
+}  // namespace
+
+Result<ByteView> read_overflow(const PageSource& source, uint64_t page, uint64_t size, uint64_t last_page,
+                               Bytes& scratch) {
+  const uint64_t count = overflow_pages(size, source.page_size());
+  return value_on(TRY(source.read(page, count, last_page, scratch)), page, count, size);
+}
+
+Result<ByteView> read_overflow_part(const PageSource& source, uint64_t page, uint64_t size, const ValuePart& part,
+                                    uint64_t last_page, Bytes& scratch) {
+  CHECK(part.head <= size && part.begin <= part.end && part.end <= size);
+  const uint64_t count = overflow_pages(size, source.page_size());
+  const uint64_t head = overflow_pages(part.head, source.page_size());
+  const uint64_t begin = (kPageHeaderSize + part.begin) / source.page_size();
+  const uint64_t end = overflow_pages(part.end, source.page_size());
+  return value_on(TRY(source.read_parts(page, count, head, begin, end, last_page, scratch)), page, count, size);
 }
 
 Result<> check_overflow(const PageSource& source, uint64_t page, uint64_t size, uint64_t last_page, Bytes& scratch) {
@@ -451,16 +493,16 @@ Result<ByteView> TreeWalk::value(Bytes& scratch) const {
 namespace {
 
 /// The page numbers of one item of the free list, after their count, and how many pages the item lies on.
-struct ListItem {
+struct FreeItem {
   ByteView numbers;
   uint64_t own_pages = 0;
 };
 
 /// The item that `walk` is at. LMDB sets pages of zeros aside for it before it knows what will be left to list, and
 /// those that it did not need then stay with it: the header counts more pages than the item takes.
-Result<ListItem> list_item(const PageSource& source, const TreeWalk& walk, uint64_t last_page, Bytes& scratch) {
+Result<FreeItem> free_item(const PageSource& source, const TreeWalk& walk, uint64_t last_page, Bytes& scratch) {
   const TreePage::Node& node = walk.node();
-  ListItem out;
+  FreeItem out;
   ByteView item = node.data;
   if (node.page != kNoPage) {
     const uint64_t needed = overflow_pages(node.size, source.page_size());
@@ -506,7 +548,7 @@ Result<std::vector<uint64_t>> read_free_list(const PageSource& source, const Tre
   Bytes scratch;
   for (bool more = TRY(walk.seek(kLowestInteger)); more && out.size() < limit; more = TRY(walk.next())) {
     if (walk.node().key.size() == 8 && load64(walk.node().key.data()) >= before) break;
-    const ListItem item = TRY(list_item(source, walk, last_page, scratch));
+    const FreeItem item = TRY(free_item(source, walk, last_page, scratch));
     TRY(check_free_pages(item.numbers, last_page));
     if (own_pages != nullptr)
       for (uint64_t i = 0; i < item.own_pages; ++i) own_pages->push_back(walk.node().page + i);
@@ -524,7 +566,7 @@ Result<uint64_t> count_free_pages(const PageSource& source, const TreeRoot& free
   TreeWalk walk(source, free_list, last_page, KeyOrder::integer);
   Bytes scratch;
   for (bool more = TRY(walk.seek(kLowestInteger)); more; more = TRY(walk.next()))
-    total += TRY(list_item(source, walk, last_page, scratch)).numbers.size() / 8;
+    total += TRY(free_item(source, walk, last_page, scratch)).numbers.size() / 8;
   return total;
 }
 
@@ -533,7 +575,7 @@ Result<> check_free_list(const PageSource& source, const TreeRoot& free_list, ui
   TreeWalk walk(source, free_list, last_page, KeyOrder::integer);
   Bytes scratch;
   for (bool more = TRY(walk.seek(kLowestInteger)); more && total < limit; more = TRY(walk.next())) {
-    const ListItem item = TRY(list_item(source, walk, last_page, scratch));
+    const FreeItem item = TRY(free_item(source, walk, last_page, scratch));
     TRY(check_free_pages(item.numbers, last_page));
     total += item.numbers.size() / 8;
   }

@@ -63,8 +63,16 @@ class PageSource {
   }
   /// `count` pages from `page` on, in `scratch` if they had to be read. Errors: corrupt (past `last_page`), io.
   Result<ByteView> read(uint64_t page, uint64_t count, uint64_t last_page, Bytes& scratch) const;
+  /// The same, but only the pages [0, head) and [begin, end) of the `count` are sure to be in what is returned; the rest
+  /// may be any bytes. The disk is asked for all of them at once, and for no more: a neighbour may be read next, and one
+  /// long read takes hardly longer than a short one.
+  Result<ByteView> read_parts(uint64_t page, uint64_t count, uint64_t head, uint64_t begin, uint64_t end,
+                              uint64_t last_page, Bytes& scratch) const;
 
  private:
+  bool has(uint64_t page, uint64_t count, uint64_t last_page) const {
+    return page >= 2 && page <= last_page && count <= last_page - page + 1;
+  }
   PageSource(const uint8_t* map, int fd, size_t page_size) : map_(map), fd_(fd), page_size_(page_size) {}
   const uint8_t* map_ = nullptr;
   int fd_ = -1;
@@ -116,6 +124,13 @@ uint64_t overflow_pages(uint64_t size, size_t page_size);
 /// The bytes of a value that lies on pages of its own. Errors: corrupt, io.
 Result<ByteView> read_overflow(const PageSource& source, uint64_t page, uint64_t size, uint64_t last_page,
                                Bytes& scratch);
+/// Bytes of a value: [0, head) and [begin, end), both within it.
+struct ValuePart {
+  uint64_t head = 0, begin = 0, end = 0;
+};
+/// The same, but what is returned has only `part` of the value; the rest may be any bytes. Errors: corrupt, io.
+Result<ByteView> read_overflow_part(const PageSource& source, uint64_t page, uint64_t size, const ValuePart& part,
+                                    uint64_t last_page, Bytes& scratch);
 
 /// The same without reading more than the header; `scratch` then holds the first page.
 Result<> check_overflow(const PageSource& source, uint64_t page, uint64_t size, uint64_t last_page, Bytes& scratch);

@@ -115,6 +115,35 @@ TEST_F(PagesTest, AWalkSeesWhatLmdbStored) {
   EXPECT_EQ(read_all().right, expected_.size());
 }
 
+TEST_F(PagesTest, APartOfALargeValueIsRightWhereItWasAskedFor) {
+  fill(60);
+  const auto large = std::find_if(expected_.begin(), expected_.end(), [](const auto& e) { return e.second.size() > 9000; });
+  ASSERT_NE(large, expected_.end());
+  const auto& [key, value] = *large;
+  auto env = open();
+  const ReadTxn txn = ReadTxn::begin(*env).value();
+  const uint64_t size = value.size(), edge = kPageSize - kPageHeaderSize;  // where the value's second page begins
+  for (const uint64_t head : {uint64_t{0}, uint64_t{1}, edge, edge + 1, size}) {
+    for (const uint64_t begin : {uint64_t{0}, uint64_t{1}, edge - 1, edge, edge + kPageSize, size}) {
+      for (const uint64_t end : {begin, edge, edge + 1, size - 1, size}) {
+        if (end < begin) continue;
+        Bytes scratch(3 * kPageSize, 0xee);
+        const ValuePart part{.head = head, .begin = begin, .end = end};
+        const ByteView read = txn.get_large(kTable, key, scratch, &part).value().value();
+        ASSERT_EQ(read.size(), size);
+        EXPECT_TRUE(std::equal(read.begin(), read.begin() + static_cast<ptrdiff_t>(head), value.begin()));
+        EXPECT_TRUE(std::equal(read.begin() + static_cast<ptrdiff_t>(begin), read.begin() + static_cast<ptrdiff_t>(end),
+                               value.begin() + static_cast<ptrdiff_t>(begin)))
+            << head << " " << begin << " " << end;
+      }
+    }
+  }
+  // A value that is shorter than its reader thinks comes whole, for the reader to refuse.
+  Bytes scratch;
+  const ValuePart past{.head = 16, .begin = size - 4, .end = size + 1};
+  EXPECT_TRUE(std::ranges::equal(txn.get_large(kTable, key, scratch, &past).value().value(), value));
+}
+
 TEST_F(PagesTest, ATransactionSeesItsOwnState) {
   fill(100);
   auto env = open();
