@@ -20,7 +20,7 @@ namespace tain::fs {
 
 inline constexpr size_t kControlLineMax = 64 * 1024;  // bytes, with the newline
 inline constexpr size_t kControlConnectionsMax = 16;
-inline constexpr size_t kListed = 400;  // items of a list in one reply
+inline constexpr size_t kReplyItemsMax = 400;  // of a list; the rest comes with the next request
 
 /// {"ok":true} or {"ok":false,"code":…,"error":…,"hint":…}.
 nlohmann::json reply_for(const Result<>& outcome);

@@ -119,9 +119,9 @@ Result<json> answer_log(store::Vault& vault, const json& request) {
   const auto states = TRY(states_at(vault, path));
   const size_t from = TRY(start_of(request));
   json out = {{"ok", true}, {"versions", json::array()}, {"count", states.size()}};
-  for (size_t i = from; i < states.size() && i < from + kListed; ++i)
+  for (size_t i = from; i < states.size() && i < from + kReplyItemsMax; ++i)
     out["versions"].push_back(describe(states, states.size() - 1 - i));
-  if (from + kListed < states.size()) out["next"] = from + kListed;
+  if (from + kReplyItemsMax < states.size()) out["next"] = from + kReplyItemsMax;
   return out;
 }
 
@@ -251,7 +251,7 @@ Result<json> answer_trash_list(store::Vault& vault, const json& request) {
   const size_t from = TRY(start_of(request));
   const int64_t kept_s = vault.retention().trash_s;
   json out = {{"ok", true}, {"items", json::array()}, {"count", roots.size()}};
-  for (size_t i = from; i < roots.size() && i < from + kListed; ++i) {
+  for (size_t i = from; i < roots.size() && i < from + kReplyItemsMax; ++i) {
     const store::TrashRoot& root = roots[roots.size() - 1 - i];
     const store::PastName& name = root.item.name;
     out["items"].push_back({{"id", id_of(name)},
@@ -262,7 +262,7 @@ Result<json> answer_trash_list(store::Vault& vault, const json& request) {
                             {"size", root.size}});
     if (kept_s <= kKeptMax_s) out["items"].back()["kept_until_ms"] = ms_of_hlc(name.ended_hlc) + kept_s * 1000;
   }
-  if (from + kListed < roots.size()) out["next"] = from + kListed;
+  if (from + kReplyItemsMax < roots.size()) out["next"] = from + kReplyItemsMax;
   return out;
 }
 

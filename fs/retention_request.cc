@@ -14,7 +14,6 @@ using store::RetentionPolicy;
 
 namespace {
 
-
 json seconds_to_json(int64_t seconds) { return seconds == Retention::kForEver ? json(nullptr) : json(seconds); }
 
 Result<int64_t> seconds_from_json(const json& value, const char* member) {
@@ -42,7 +41,7 @@ Result<Due> find_due(store::Vault& vault, const RetentionPolicy& policy, size_t 
     if (due.is_trash && !due.is_entry) return true;
     ++(due.is_trash ? out.entries : out.states);
     if (!is_listed || number++ < from) return true;
-    if (out.items.size() == kListed) {
+    if (out.items.size() == kReplyItemsMax) {
       out.is_more = true;
       return from == 0;
     }
@@ -66,7 +65,7 @@ Result<json> answer_prune(store::Vault& vault, const json& request) {
     const Due due = TRY(find_due(vault, vault.retention(), from.get<size_t>(), true));
     json out = {{"ok", true}, {"dry_run", true}, {"items", due.items}};
     if (from == 0) out.update({{"states", due.states}, {"entries", due.entries}});
-    if (due.is_more) out["next"] = from.get<size_t>() + kListed;
+    if (due.is_more) out["next"] = from.get<size_t>() + kReplyItemsMax;
     return out;
   }
   // What is due must be in the database before the janitor sees it, and gone from it when this says so.

@@ -72,7 +72,7 @@ Result<json> answer_list(store::Vault& vault, const json& request) {
   const uint64_t damaged = TRY(vault.time_locks().list([&](const store::LockedEntry& entry) { entries.push_back(entry); }));
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
   json out = {{"ok", true}, {"items", json::array()}, {"count", entries.size()}, {"damaged", damaged}};
-  const size_t first = std::min(from.get<size_t>(), entries.size()), last = std::min(first + kListed, entries.size());
+  const size_t first = std::min(from.get<size_t>(), entries.size()), last = std::min(first + kReplyItemsMax, entries.size());
   for (size_t i = first; i < last; ++i) {
     json row = {{"path", path_to_json(entries[i].path)}, {"type", S_ISDIR(entries[i].mode) ? "directory" : "file"}};
     add_time(row, entries[i].until_s);
