@@ -17,6 +17,7 @@
 #include "base/counters.h"
 #include "base/file.h"
 #include "store/early_writeback.h"
+#include "store/types.h"
 
 namespace tain::store {
 namespace {
@@ -53,7 +54,9 @@ constexpr int kPinAttempts = 100;
 // counted once; each value changes a leaf and a page or two above it.
 constexpr size_t kReservedAmongMax = 32768;
 
-constexpr uint64_t kEarlyWritebackMin = uint64_t{4} << 20;  // bytes of a commit: less is through before it helps
+// Bytes put. A smaller commit is through before writing early helps, and what it wrote may well be read soon.
+constexpr uint64_t kLargeCommit = uint64_t{4} << 20;
+constexpr size_t kColdMin = kBlockSize;  // bytes: a whole block of a file. The end of one is soon read again
 
 // Free pages whose numbers are looked at before each change: as many as LMDB may read in search of a row of pages for
 // one block, 60 items of 512 for each of its 17 pages.
@@ -183,10 +186,9 @@ Result<std::unique_ptr<Env>> Env::open(const std::string& path, const Options& o
 }
 
 Result<> Env::map_file() {
-  mdb_filehandle_t fd = -1;
+  const int fd = descriptor();
   MDB_envinfo info{};
   MDB_stat stat{};
-  mdb_env_get_fd(env_, &fd);
   mdb_env_info(env_, &info);
   mdb_env_stat(env_, &stat);
   if (const void* other = find_map(fd, info.me_mapsize); other != nullptr) resident_.add(other, info.me_mapsize);
@@ -200,18 +202,20 @@ Result<> Env::map_file() {
   return {};
 }
 
-bool Env::covers_pages() const {
+int Env::descriptor() const {
   mdb_filehandle_t fd = -1;
   mdb_env_get_fd(env_, &fd);
+  return fd;
+}
+
+bool Env::covers_pages() const {
   struct stat st {};
-  return ::fstat(fd, &st) == 0 && static_cast<uint64_t>(st.st_size) >= used_bytes();
+  return ::fstat(descriptor(), &st) == 0 && static_cast<uint64_t>(st.st_size) >= used_bytes();
 }
 
 Result<> Env::cover_pages() {
   if (covers_pages()) return {};
-  mdb_filehandle_t fd = -1;
-  mdb_env_get_fd(env_, &fd);
-  if (::ftruncate(fd, static_cast<off_t>(used_bytes())) != 0) return errno_error(errno, "extend the database");
+  if (::ftruncate(descriptor(), static_cast<off_t>(used_bytes())) != 0) return errno_error(errno, "extend the database");
   return {};
 }
 
@@ -401,6 +405,7 @@ Result<std::optional<ByteView>> ReadTxn::get_large(Table table, ByteView key, By
   if (!node.has_value() || node->page == kNoPage) return get(table, key);
   const PageSource& file = env_->file_pages_;
   const uint64_t last_page = snapshot_->last_page;
+  if (const auto around = env_->read_around_.visit(node->page)) file.expect(*around);
   if (part != nullptr && part->end <= node->size && part->head <= node->size)  // else it is not what the caller thinks
     return std::optional<ByteView>(TRY(read_overflow_part(file, node->page, node->size, *part, last_page, scratch)));
   return std::optional<ByteView>(TRY(read_overflow(file, node->page, node->size, last_page, scratch)));
@@ -471,7 +476,9 @@ Result<ByteSpan> WriteTxn::reserve(Table table, ByteView key, size_t size) {
   CHECK(size >= kReservedMin && values_put_ < kReservedAmongMax);
   MDB_val v{size, nullptr};
   TRY(put(table, key, v, MDB_RESERVE));
-  return ByteSpan(static_cast<uint8_t*>(v.mv_data), size);
+  const ByteSpan value(static_cast<uint8_t*>(v.mv_data), size);
+  if (size >= kColdMin) cold_.add(first_page_of(value), overflow_pages(size, env_->file_pages_.page_size()));
+  return value;
 }
 
 Result<> WriteTxn::put(Table table, ByteView key, MDB_val& value, unsigned flags) {
@@ -505,9 +512,7 @@ Result<std::vector<uint64_t>> WriteTxn::spare_pages() const {
 }
 
 int WriteTxn::descriptor() const {
-  mdb_filehandle_t fd = -1;
-  mdb_env_get_fd(env_->env_, &fd);
-  return fd;
+  return env_->descriptor();
 }
 
 Result<> WriteTxn::commit() && {
@@ -516,14 +521,11 @@ Result<> WriteTxn::commit() && {
   int rc = 0;
   {
     std::optional<EarlyWriteback> early;
-    if (bytes_put_ >= kEarlyWritebackMin) {
-      mdb_filehandle_t fd = -1;
-      mdb_env_get_fd(env_->env_, &fd);
-      early.emplace(fd);
-    }
+    if (bytes_put_ >= kLargeCommit) early.emplace(env_->descriptor());
     rc = mdb_txn_commit(txn);
   }
   if (rc == 0) {
+    if (bytes_put_ >= kLargeCommit) cold_.drop(env_->descriptor(), env_->file_pages_.page_size());
     count(Work::commits);
     // The commit stands whatever comes of this.
     static_cast<void>(env_->cover_pages().ok());

@@ -22,6 +22,8 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "store/cold_pages.h"
+#include "store/read_around.h"
 #include "store/resident.h"
 #include "store/snapshot.h"
 #include "store/space.h"
@@ -65,6 +67,8 @@ class Env {
   /// What the disk has for the file, apart from its free pages.
   FreeSpace space_on_disk() const;
   Result<> map_file();
+  /// The database file, open for reading and writing. Remains LMDB's.
+  int descriptor() const;
   /// Whether the file reaches to its last page, which LMDB leaves out when it is free (only_free_pages_missing): looking
   /// at a mapped page behind the end of its file ends the process, and a damaged page may refer to any.
   bool covers_pages() const;
@@ -82,6 +86,7 @@ class Env {
   ResidentBound resident_;  // of both maps
   PageSource pages_;
   PageSource file_pages_;  // the same, read with pread
+  ReadAround read_around_;
   std::string path_;
   std::array<MDB_dbi, kTableCount + 1> dbi_{};  // by table number
   std::atomic<uint64_t> committing_{0};         // the last transaction whose commit may have begun
@@ -180,6 +185,7 @@ class WriteTxn {
         txn_(std::exchange(other.txn_, nullptr)),
         bytes_put_(other.bytes_put_),
         values_put_(other.values_put_),
+        cold_(std::move(other.cold_)),
         snapshot_(std::move(other.snapshot_)),
         guard_(std::move(other.guard_)) {}
   WriteTxn& operator=(WriteTxn&&) = delete;
@@ -212,6 +218,7 @@ class WriteTxn {
   Result<> put(Table table, ByteView key, MDB_val& value, unsigned flags);
   uint64_t bytes_put_ = 0;
   size_t values_put_ = 0;
+  ColdPages cold_;
   std::unique_ptr<const Snapshot> snapshot_;  // what the transaction began with
   std::unique_ptr<PathGuard> guard_;
 };

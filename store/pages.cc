@@ -125,6 +125,11 @@ Result<ByteView> PageSource::read(uint64_t page, uint64_t count, uint64_t last_p
   return ByteView(scratch);
 }
 
+void PageSource::expect(const PageRange& pages) const {
+  ::posix_fadvise(fd_, static_cast<off_t>(pages.page * page_size_), static_cast<off_t>(pages.count * page_size_),
+                  POSIX_FADV_WILLNEED);
+}
+
 Result<ByteView> PageSource::read_parts(uint64_t page, uint64_t count, uint64_t head, uint64_t begin, uint64_t end,
                                         uint64_t last_page, Bytes& scratch) const {
   if (map_ != nullptr) return read(page, count, last_page, scratch);
@@ -132,8 +137,7 @@ Result<ByteView> PageSource::read_parts(uint64_t page, uint64_t count, uint64_t 
   CHECK(head <= count && begin <= end && end <= count);
   scratch.resize(static_cast<size_t>(count) * page_size_);
   auto offset = [&](uint64_t i) { return (page + i) * page_size_; };
-  // Only advice: without it the reads below wait for the disk one after the other.
-  ::posix_fadvise(fd_, static_cast<off_t>(offset(0)), static_cast<off_t>(scratch.size()), POSIX_FADV_WILLNEED);
+  expect({page, count});  // without it the reads below wait for the disk one after the other
   const auto read_range = [&](uint64_t from, uint64_t to) -> Result<> {
     const ByteSpan out = ByteSpan(scratch).subspan(static_cast<size_t>(from) * page_size_, static_cast<size_t>(to - from) * page_size_);
     auto read = read_exactly(fd_, out, offset(from));
@@ -273,6 +277,10 @@ Result<ByteView> read_overflow(const PageSource& source, uint64_t page, uint64_t
                                Bytes& scratch) {
   const uint64_t count = overflow_pages(size, source.page_size());
   return value_on(TRY(source.read(page, count, last_page, scratch)), page, count, size);
+}
+
+uint64_t first_page_of(ByteView value) {
+  return load64(value.data() - kPageHeaderSize);
 }
 
 Result<ByteView> read_overflow_part(const PageSource& source, uint64_t page, uint64_t size, const ValuePart& part,

@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "store/read_around.h"
 
 namespace tain::store {
 
@@ -56,6 +57,8 @@ class PageSource {
 
   size_t page_size() const { return page_size_; }
   bool is_mapped() const { return map_ != nullptr; }
+  /// Asks the disk for pages that will be read, without waiting. Only advice. For a source that reads a file.
+  void expect(const PageRange& pages) const;
   /// The page in the map; empty when it lies outside. For a mapped source.
   ByteView mapped_page(uint64_t page, uint64_t last_page) const {
     if (map_ == nullptr || page < 2 || page > last_page) return {};
@@ -124,6 +127,8 @@ uint64_t overflow_pages(uint64_t size, size_t page_size);
 /// The bytes of a value that lies on pages of its own. Errors: corrupt, io.
 Result<ByteView> read_overflow(const PageSource& source, uint64_t page, uint64_t size, uint64_t last_page,
                                Bytes& scratch);
+/// The first page of a value of a changed page in memory that LMDB has handed out to be written: the header stands before it.
+uint64_t first_page_of(ByteView value);
 /// Bytes of a value: [0, head) and [begin, end), both within it.
 struct ValuePart {
   uint64_t head = 0, begin = 0, end = 0;

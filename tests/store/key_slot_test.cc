@@ -21,7 +21,7 @@ namespace {
 
 using test::secret_of;
 
-constexpr uint64_t kNow = 1'790'000'000;
+constexpr uint64_t kMadeAt = 1'790'000'000;
 constexpr size_t kSlotsOffset = 112;
 constexpr size_t kSlotSize = 48 + 2 * kWrapSize;  // without extra
 constexpr size_t kWrapOffset = 48;
@@ -36,10 +36,10 @@ Credential words(uint8_t value = 9) { return Credential::from_recovery(filled(kR
 class KeySlotTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    made_ = new NewHeader(make_header(password(), Suite::xchacha20_poly1305, kKdfFloor, kNow).value());
+    made_ = new NewHeader(make_header(password(), Suite::xchacha20_poly1305, kKdfFloor, kMadeAt).value());
     Header& header = made_->header;
     for (const Credential& credential : {with_keyfile(), words()})
-      header.slots.push_back(make_slot(header, made_->master, credential, kKdfFloor, kNow).value());
+      header.slots.push_back(make_slot(header, made_->master, credential, kKdfFloor, kMadeAt).value());
   }
   static void TearDownTestSuite() { delete made_; }
 
@@ -97,7 +97,7 @@ TEST_F(KeySlotTest, WordsInThePlaceOfThePasswordAreRecognized) {
 TEST_F(KeySlotTest, APasswordThatReadsAsOtherWordsIsStillAPassword) {
   const Secret typed = encode_recovery_words(words(8).secret.view());
   Header header = made_->header;
-  header.slots = {made_->header.slots[2], make_slot(header, made_->master, Credential(typed), kKdfFloor, kNow).value()};
+  header.slots = {made_->header.slots[2], make_slot(header, made_->master, Credential(typed), kKdfFloor, kMadeAt).value()};
 
   auto unlocked = unlock_header(header, Credential(typed));
 
@@ -132,7 +132,7 @@ TEST_F(KeySlotTest, ASlotThatIsLeftOutDoesNotOpen) {
 
 TEST_F(KeySlotTest, CredentialsOfWrongSizesAreRefused) {
   const Header& header = made_->header;
-  const auto made = [&](const Credential& credential) { return make_slot(header, made_->master, credential, kKdfFloor, kNow); };
+  const auto made = [&](const Credential& credential) { return make_slot(header, made_->master, credential, kKdfFloor, kMadeAt); };
   EXPECT_TRUE(made(Credential::from_recovery(filled(19, 1))).is(Code::invalid_argument));
   EXPECT_TRUE(made(Credential::with_keyfile(secret_of("x"), filled(31, 1))).is(Code::invalid_argument));
   EXPECT_TRUE(made(Credential::with_keyfile(Secret(), filled(32, 1))).is(Code::empty_password));
@@ -205,13 +205,13 @@ TEST_F(KeySlotTest, SwappedWrapsDoNotOpen) {
 }
 
 TEST_F(KeySlotTest, ASlotOfAnotherVaultDoesNotOpen) {
-  NewHeader other = make_header(words(), Suite::xchacha20_poly1305, kKdfFloor, kNow).value();
+  NewHeader other = make_header(words(), Suite::xchacha20_poly1305, kKdfFloor, kMadeAt).value();
   Header header = made_->header;
   header.slots[2] = other.header.slots[0];  // the same words, another vault
   EXPECT_TRUE(unlock_header(header, words()).is(Code::wrong_password));
 
   // And with all else of that vault but the master key, which is then not the one that wrote the header.
-  other.header.slots[0] = make_slot(other.header, made_->master, words(), kKdfFloor, kNow).value();
+  other.header.slots[0] = make_slot(other.header, made_->master, words(), kKdfFloor, kMadeAt).value();
   const Bytes bytes = encode_header(other.header, Cipher(other.master, other.header.vault, other.header.epoch));
   EXPECT_TRUE(unlock(other.header, bytes, words()).is(Code::header_damaged));
 }
