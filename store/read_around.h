@@ -4,7 +4,8 @@
 // Who reads small pieces here and there waits for the disk each time. When two different values of one region are
 // wanted the others probably are, too: values that were written together lie together. Reading a whole region takes a
 // disk little longer than two of its values, and a file much larger than what is read of it rarely gets a second
-// visit to a region, so that it costs nothing there.
+// visit to a region, so that it costs nothing there. Who reads one value after the other is left to the kernel, which
+// reads ahead beyond the region's end.
 #pragma once
 
 #include <array>
@@ -24,6 +25,8 @@ struct PageRange {
 class ReadAround {
  public:
   static constexpr uint64_t kRegionPages = 512;
+  /// Values nearer to each other are read in sequence, if perhaps not quite in order.
+  static constexpr uint64_t kNearPages = 64;
 
   /// To be called with the first page of each value that is about to be read: the region around it when that is worth
   /// asking the disk for now. At most once for a region, until it has been forgotten.
@@ -31,8 +34,7 @@ class ReadAround {
 
  private:
   static constexpr size_t kRegionsMax = 4096;  // remembered at once, which reaches over 8 GB of one file
-  // Each is a region's number, the page visited first, and whether it was asked for; 0 is none, for no value lies on
-  // page 0. A race between two threads costs a needless request or a missed one.
+  // Each is a page visited in the region and whether that was asked for; 0 is none, for no value lies on page 0. A race between two threads costs a needless request or a missed one.
   std::array<std::atomic<uint64_t>, kRegionsMax> visited_{};
 };
 
