@@ -34,7 +34,8 @@ class ReadAround {
 
  private:
   static constexpr size_t kRegionsMax = 4096;  // remembered at once, which reaches over 8 GB of one file
-  // Each is a page visited in the region and whether that was asked for; 0 is none, for no value lies on page 0. A race between two threads costs a needless request or a missed one.
+  // Each is a page visited in the region and whether that was asked for; 0 is none, for no value lies on page 0. A race
+  // between two threads costs a needless request or a missed one.
   std::array<std::atomic<uint64_t>, kRegionsMax> visited_{};
 };
 
