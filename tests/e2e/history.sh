@@ -157,6 +157,9 @@ save() {
     ex) "$vim" -e -s -u NONE -i NONE -c "s/state .*/state $3/" -c wq "$2" </dev/null ;;
     perl) perl -pi -e "s/state .*/state $3/" "$2" ;;
     patch) printf -- '--- a\n+++ b\n@@ -1 +1 @@\n-%s\n+state %s\n' "$(cat "$2")" "$3" | patch -s -r - "$2" ;;
+    gio) printf 'state %s\n' "$3" | gio save "$2" ;; # as gedit and every other program of GNOME
+    gio-backup) printf 'state %s\n' "$3" | gio save -b "$2" ;;
+    gio-unlink) printf 'state %s\n' "$3" | gio save -u "$2" ;;
     nano) "$PY" "$TAIN_E2E_STAGE/e2e/typing.py" $'\x0b' "state $3" $'\x0f' $'\r' $'\x18' -- nano --ignorercfiles "$2" ;;
     sed) sed -i "s/state .*/state $3/" "$2" ;;
     mv) printf 'state %s\n' "$3" >"$2.tmp" && mv "$2.tmp" "$2" ;;
@@ -167,6 +170,7 @@ save() {
 hows="sed mv again in-place"
 if [ -n "$vim" ]; then hows="vim-yes vim-no vim-auto ex $hows"; fi
 if command -v emacs >/dev/null; then hows="emacs emacs-copy emacs-precious $hows"; fi
+if command -v gio >/dev/null; then hows="gio gio-backup gio-unlink $hows"; fi
 for how in nano ed perl patch; do
   if command -v $how >/dev/null; then hows="$how $hows"; fi
 done
