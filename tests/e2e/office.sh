@@ -4,7 +4,8 @@
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-command -v soffice >/dev/null && "$PY" -c 'import uno' 2>/dev/null || skip "no LibreOffice"
+command -v soffice >/dev/null || skip "no LibreOffice"
+"$PY" -c 'import uno' 2>/dev/null || skip "no python3-uno"
 
 new_vault
 mount_vault
