@@ -6,10 +6,9 @@
 #include <algorithm>
 #include <map>
 
+#include "fs/restore.h"
 #include "fs/retention_request.h"
 #include "fs/virtual_tree.h"
-#include "store/acl.h"
-#include "store/content.h"
 #include "store/past.h"
 #include "store/retention.h"
 #include "store/trash.h"
@@ -18,15 +17,10 @@
 namespace tain::fs {
 
 using nlohmann::json;
-using store::PastState;
-
 namespace {
 
-constexpr size_t kCopyStep = 1 << 20;       // bytes
 constexpr size_t kFreeNamesMax = 1000;
 constexpr int64_t kKeptMax_s = int64_t{1000} * 366 * 86'400;  // what is kept longer is kept for ever
-/// No editor's, and no name that anybody has; of what is being restored.
-constexpr std::string_view kUnfinished = ".tain-restore~";
 
 Result<std::vector<std::string>> split(const std::string& path) {
   std::vector<std::string> out;
@@ -125,65 +119,6 @@ Result<json> answer_log(store::Vault& vault, const json& request) {
   return out;
 }
 
-Result<> copy_content(store::Vault& vault, const PastState& from, Ino to) {
-  Bytes buffer(std::min<uint64_t>(kCopyStep, from.inode.content.size));
-  for (uint64_t offset = 0; offset < from.inode.content.size;) {
-    const size_t wanted = std::min<uint64_t>(buffer.size(), from.inode.content.size - offset);
-    const size_t got = TRY(vault.past().read(from, offset, ByteSpan(buffer).first(wanted)));
-    if (got == 0) return Error(Code::stale, "the version was pruned meanwhile");
-    const auto piece = ByteView(buffer).first(got);
-    // Holes stay holes.
-    if (std::any_of(piece.begin(), piece.end(), [](uint8_t byte) { return byte != 0; }))
-      TRY(vault.content().write(to, offset, piece));
-    offset += got;
-  }
-  store::AttrChange size;
-  size.size = from.inode.content.size;
-  TRY(vault.tree().setattr(to, size));
-  return {};
-}
-
-/// All of `from` but its name, in an inode of its own.
-Result<> fill(store::Vault& vault, const PastState& from, Ino to) {
-  store::Tree& tree = vault.tree();
-  if (from.inode.is_regular()) TRY(copy_content(vault, from, to));
-  for (const auto& [name, value] : TRY(vault.past().xattrs(from))) {
-    if (name == store::kAclAccess) {
-      TRY(tree.set_acl(to, store::AclKind::access, value, true));
-    } else if (!store::is_acl_name(name)) {
-      TRY(tree.set_xattr(to, name, value, store::XattrMode::any));
-    }
-  }
-  store::AttrChange attributes;
-  if (!from.inode.is_symlink()) attributes.mode = from.inode.mode & 07777;
-  attributes.mtime = from.inode.mtime;
-  TRY(tree.setattr(to, attributes));
-  return {};
-}
-
-/// Makes `from` the newest version of `to`, or `to` itself. What has the name becomes a version.
-Result<> install(store::Vault& vault, const PastState& from, const Place& to, const Server& server) {
-  store::Tree& tree = vault.tree();
-  const store::Inode& inode = from.inode;
-  if (from.is_damaged) return Error(Code::corrupt, "that version is damaged").hint("tain log PATH lists those that are not");
-  if (inode.is_directory()) return Error(Code::is_directory, "a directory has no versions").hint("copy it out of .tain/at/TIME");
-  const std::string unfinished(kUnfinished);
-  if (auto left = tree.unlink(to.directory, unfinished); left.ok()) server.unlinked(*left);
-  const store::Attr made = TRY(tree.make(to.directory, unfinished,
-                                         {.mode = inode.mode, .uid = inode.uid, .gid = inode.gid, .rdev = inode.rdev, .symlink = inode.symlink}));
-  Result<> done = fill(vault, from, made.ino);
-  if (done.ok()) {
-    auto renamed = tree.rename(to.directory, unfinished, to.directory, to.name, store::RenameMode::replace);
-    if (renamed.ok()) {
-      if (*renamed) server.unlinked(**renamed);
-      return {};
-    }
-    done = std::move(renamed).error();
-  }
-  if (auto gone = tree.unlink(to.directory, unfinished); gone.ok()) server.unlinked(*gone);
-  return done;
-}
-
 /// {"path", "number", "to", "rename"}.
 Result<json> answer_restore(store::Vault& vault, const json& request, const Server& server) {
   const std::string path = TRY(path_from_json(request.value("path", json())));
@@ -201,7 +136,7 @@ Result<json> answer_restore(store::Vault& vault, const json& request, const Serv
   }
   const std::string folder = target.substr(0, target.size() - std::min(target.size(), to.name.size()));
   to.name = name;
-  TRY(install(vault, states[number.get<size_t>() - 1].state, to, server));
+  TRY(restore_version(vault, states[number.get<size_t>() - 1].state, to, server));
   server.changed(to.directory, to.name);
   return json{{"ok", true}, {"path", path_to_json(is_elsewhere ? folder + name : target)}};
 }

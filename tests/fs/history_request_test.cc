@@ -109,6 +109,31 @@ TEST_F(HistoryRequestTest, RestoreTellsWhatHasChangedAndLeavesNothingElse) {
   EXPECT_EQ(ask_all({{"op", "log"}, {"path", "a"}}, "versions").size(), 3u);
 }
 
+TEST_F(HistoryRequestTest, RestoreTakesNobodysName) {
+  for (const char* name : {".tain-restore~", ".tain-restore-0000000000000000~"})
+    vault_.write(vault_.make_file(kRootIno, name), 0, name);
+  ASSERT_TRUE(vault_.tree().make(kRootIno, "link", {.mode = S_IFLNK | 0777, .symlink = "first"}).ok());
+  vault_.write(vault_.make_file(kRootIno, "a"), 0, "first");
+  stand();
+  ASSERT_TRUE(vault_.tree().make(kRootIno, "other link", {.mode = S_IFLNK | 0777, .symlink = "second"}).ok());
+  ASSERT_TRUE(vault_.tree().rename(kRootIno, "other link", kRootIno, "link", store::RenameMode::replace).ok());
+  vault_.write(vault_.tree().lookup(kRootIno, "a")->ino, 0, "other");
+  stand();
+  for (const char* path : {"a", "link"}) {
+    ASSERT_EQ(ask({{"op", "restore"}, {"path", path}, {"number", 1}})["ok"], true) << path;
+    ASSERT_EQ(ask({{"op", "restore"}, {"path", path}, {"number", 1}, {"to", std::string(path) + " then"}})["ok"], true);
+    EXPECT_EQ(ask_all({{"op", "log"}, {"path", path}}, "versions").size(), 3u) << path;
+  }
+  for (const char* name : {"a", "a then"}) EXPECT_EQ(vault_.read(vault_.tree().lookup(kRootIno, name)->ino), "first");
+  for (const char* name : {"link", "link then"})
+    EXPECT_EQ(vault_.tree().readlink(vault_.tree().lookup(kRootIno, name)->ino).value(), "first");
+  for (const char* name : {".tain-restore~", ".tain-restore-0000000000000000~"})
+    EXPECT_EQ(vault_.read(vault_.tree().lookup(kRootIno, name)->ino), name);
+  size_t names = 0;
+  ASSERT_TRUE(vault_.tree().list(kRootIno, Cookie{0}, [&](const store::ListItem&) { return ++names > 0; }).ok());
+  EXPECT_EQ(names, 6u);
+}
+
 TEST_F(HistoryRequestTest, WhatIsReplacedAndNotKeptStaysForWhoHasItOpen) {
   const Ino file = vault_.make_file(kRootIno, "backup~");  // of which no history is kept
   vault_.write(file, 0, "somebody has it open");

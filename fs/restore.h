@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Brings a former state of a file back as its newest one.
+#pragma once
+
+#include "base/result.h"
+#include "fs/history_request.h"
+#include "store/past.h"
+#include "store/vault.h"
+
+namespace tain::fs {
+
+/// Makes `from` the newest version of `to`, or `to` itself where nothing has that name. What has the name becomes a
+/// version. Nothing is seen of it before it is whole. Errors: corrupt, is_directory, no_space, stale (the version was
+/// pruned meanwhile), io. Threads: any; a large file takes its time.
+Result<> restore_version(store::Vault& vault, const store::PastState& from, const Place& to, const Server& server);
+
+}  // namespace tain::fs
