@@ -1,72 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/salvage.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <filesystem>
 
 #include "base/clock.h"
 #include "store/carve.h"
 #include "store/content.h"
-#include "store/database.h"
 #include "store/header_file.h"
-#include "store/journal.h"
-#include "store/repair.h"
+#include "store/salvage_journal.h"
+#include "store/salvage_place.h"
+#include "store/salvage_writer.h"
 #include "store/tree.h"
 #include "store/vault.h"
 
 namespace tain::store {
 namespace {
 
-constexpr uint64_t kBatchBytes = uint64_t{32} << 20;  // of values in one transaction
-constexpr size_t kXattrTextMax = 4096;                // bytes of the list of damaged ranges
+constexpr size_t kXattrTextMax = 4096;  // bytes of the list of damaged ranges
 
 Time now() {
   const int64_t wall_ns = system_clock().wall_ns();
   return {.seconds = wall_ns / 1'000'000'000, .nanoseconds = static_cast<uint32_t>(wall_ns % 1'000'000'000)};
-}
-
-/// What the journal will bring: inodes that a frame speaks of, which replaying makes anew if they are not there.
-struct InJournal {
-  std::set<uint64_t> inodes;
-  std::vector<std::pair<uint64_t, uint64_t>> changes;  // inode, time of its last committed change as the frame knew it
-  uint64_t next_ino = 0;
-};
-
-void collect_inodes(ByteView payload, InJournal& out) {
-  Reader r(payload);
-  while (r.remaining() > 0 && !r.failed()) {
-    switch (r.u8()) {  // docs/format.md §7
-      case 1: {
-        out.next_ino = std::max(out.next_ino, r.u64());
-        r.u64();
-        auto inode = decode_inode(r.string32());
-        if (!inode.ok()) break;
-        out.inodes.insert(raw(inode->ino));
-        out.changes.emplace_back(raw(inode->ino), std::max(inode->attribute_stamp.hlc, inode->content_stamp.hlc));
-        break;
-      }
-      case 2: r.raw(8); break;
-      case 3:
-      case 5: r.string32(); break;
-      case 4:
-      case 7: r.raw(16); break;
-      case 6: {
-        r.raw(16);
-        const size_t length = r.u32();
-        const uint16_t cells = r.u16();
-        if (length > kBlockSize) return;
-        for (size_t start = 0; start < length; start += kCellSize)
-          if ((cells >> (start / kCellSize) & 1) != 0) r.raw(std::min(kCellSize, length - start));
-        break;
-      }
-      default: return;
-    }
-  }
 }
 
 /// What the attribute of a salvaged file says: ranges that read as zeros, then those that may be outdated.
@@ -82,50 +36,10 @@ std::string ranges_text(const FileReport& file) {
   return out;
 }
 
-/// Writes the new vault's database, in transactions of bounded size.
-class SalvageWriter {
- public:
-  SalvageWriter(Database& database, const State& state) : database_(database), state_(state) {}
-
-  Result<> put_record(Table table, ByteView key, Kind kind, uint16_t schema, ByteView body) {
-    TRY(room(body.size() + 256));
-    return batch_->put_record(table, key, kind, schema, body, true);
-  }
-  Result<> put_block(const BlockId& id, ByteView value) {
-    TRY(room(value.size()));
-    return batch_->put_block(id, value);
-  }
-  State& state() { return state_; }
-  Result<> finish() {
-    TRY(room(0));
-    return commit();
-  }
-
- private:
-  Result<> room(uint64_t bytes) {
-    if (batch_.has_value() && bytes_ > kBatchBytes) TRY(commit());
-    if (!batch_.has_value()) batch_.emplace(TRY(Batch::begin(database_, state_)));
-    bytes_ += bytes;
-    return {};
-  }
-  Result<> commit() {
-    state_.commit_id = random_array<16>();
-    ++state_.commit_number;
-    state_ = TRY(std::move(*batch_).commit(state_));
-    batch_.reset();
-    bytes_ = 0;
-    return {};
-  }
-  Database& database_;
-  State state_;
-  std::optional<Batch> batch_;
-  uint64_t bytes_ = 0;
-};
-
 class Salvager {
  public:
   Salvager(Catalog& catalog, const Cipher& cipher, Suite suite, SalvageWriter& out, SalvageReport& report)
-      : catalog_(catalog), cipher_(cipher), suite_(suite), out_(out), report_(report), writer_id_(random_u64()) {}
+      : catalog_(catalog), cipher_(cipher), suite_(suite), out_(out), report_(report) {}
 
   Result<> run(const std::set<uint64_t>& in_journal, const Progress& progress) {
     drop_stale_inodes();
@@ -273,7 +187,7 @@ class Salvager {
     const Bytes plain = compose_block(catalog_.finder(), content, block.index, block.ref, bad);
     if (std::all_of(plain.begin(), plain.end(), [](uint8_t byte) { return byte == 0; }))
       return std::optional<BlockRef>();
-    const BlockPlace place{.content = content, .id = {writer_id_, ++block_number_}, .level = 0, .index = block.index};
+    const BlockPlace place{.content = content, .id = out_.new_block_id(), .level = 0, .index = block.index};
     const SealedBlock sealed = cipher_.seal_block(suite_, place, Kind::data_block, plain);
     TRY(out_.put_block(place.id, sealed.value));
     return std::optional<BlockRef>(sealed.ref);
@@ -305,7 +219,7 @@ class Salvager {
     }
     Result<BlockRef> write_node(uint8_t level, uint64_t index, const RefList& node) override {
       const BlockPlace place{
-          .content = content_, .id = {owner_.writer_id_, ++owner_.block_number_}, .level = level, .index = index};
+          .content = content_, .id = owner_.out_.new_block_id(), .level = level, .index = index};
       SealedBlock sealed = owner_.cipher_.seal_block(owner_.suite_, place, Kind::map_node, encode_refs(node));
       TRY(owner_.out_.put_block(place.id, sealed.value));
       nodes_.emplace(place.id, std::make_shared<const RefList>(node));
@@ -324,125 +238,10 @@ class Salvager {
   const Suite suite_;
   SalvageWriter& out_;
   SalvageReport& report_;
-  const uint64_t writer_id_;
-  uint64_t block_number_ = 0;
   uint64_t content_bytes_ = 0;
   std::set<uint64_t> stale_;
   std::set<uint64_t> copied_;
 };
-
-/// Where the new vault is built: beside its place, so that it can be moved there in one step. Goes away with everything
-/// in it unless it was moved.
-class Workplace {
- public:
-  static Result<Workplace> make(const std::string& to) {
-    std::string place = to;
-    while (place.size() > 1 && place.ends_with('/')) place.pop_back();
-    TRY(check_place(place));
-    const std::string path = place + ".unfinished";
-    if (::mkdir(path.c_str(), 0700) == 0) return Workplace(std::move(place), path);
-    if (errno != EEXIST) return errno_error(errno, "make directory " + path);
-    return Error(Code::exists, path + " exists: another salvage is at work, or one was stopped")
-        .hint("if none is at work, remove that directory and try again");
-  }
-  ~Workplace() {
-    if (path_.empty()) return;
-    std::error_code ignored;  // what stays is not called a vault
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Workplace(Workplace&& other) noexcept : place_(std::move(other.place_)), path_(std::exchange(other.path_, {})) {}
-  Workplace& operator=(Workplace&&) = delete;
-
-  const std::string& path() const { return path_; }
-  /// The last step, durable when it returns.
-  Result<> finish() && {
-    TRY(fsync_directory(path_));
-    if (::rename(path_.c_str(), place_.c_str()) != 0) return errno_error(errno, "rename " + path_ + " to " + place_);
-    path_.clear();
-    const std::string parent = std::filesystem::path(place_).parent_path();
-    return fsync_directory(parent.empty() ? "." : parent);
-  }
-
- private:
-  Workplace(std::string place, std::string path) : place_(std::move(place)), path_(std::move(path)) {}
-
-  /// Said before hours of work: only an empty directory is replaced by a rename, and no mountpoint.
-  static Result<> check_place(const std::string& place) {
-    struct stat st {
-    }, parent{};
-    if (::lstat(place.c_str(), &st) != 0) return errno == ENOENT ? Result<>() : Result<>(errno_error(errno, place));
-    std::error_code error;
-    if (!S_ISDIR(st.st_mode) || !std::filesystem::is_empty(place, error) || error)
-      return Error(Code::not_empty, place + " exists and is not an empty directory")
-          .hint("name a new directory for what is salvaged");
-    if (::stat((place + "/..").c_str(), &parent) == 0 && parent.st_dev != st.st_dev)
-      return Error(Code::exists, place + " is a mountpoint").hint("name a new directory in it for what is salvaged");
-    return {};
-  }
-
-  std::string place_, path_;
-};
-
-/// Without a state record nobody says which frames the database has. A frame is newer than the database if it knows of
-/// each inode's last commit; an old one, which would undo changes, does not.
-bool is_newer(const InJournal& journal, const Catalog& catalog) {
-  const uint64_t last = catalog.inodes.empty() ? 0 : catalog.inodes.rbegin()->first;
-  return std::all_of(journal.changes.begin(), journal.changes.end(), [&](const auto& change) {
-    auto it = catalog.inodes.find(change.first);
-    if (it != catalog.inodes.end()) return change.second >= it->second.hlc;
-    return change.first > last || catalog.survey().may_have_lost(Table::inodes, {change.first, 0});
-  });
-}
-
-/// Copies the journal, and reads what it will bring. `state` gets its position where that is not known: when there is
-/// no state record, or only one that had to be searched for, which may be that of an earlier commit.
-Result<InJournal> copy_journal(const std::string& from, const std::string& to, const Catalog& catalog,
-                               bool position_known, State& state, SalvageReport& report) {
-  InJournal out;
-  auto lose = [&](const std::string& why) {
-    report.damaged.push_back({.part = Part::journal,
-                              .what = why + ": changes of the last second before the vault was closed may be missing"});
-  };
-  auto bytes = read_file(from, kJournalSize * 2);
-  if (!bytes.ok()) {
-    lose("the journal is missing or cannot be read");
-    TRY(Journal::create(to));
-    return out;
-  }
-  TRY(replace_file(to, *bytes));
-  const auto begin_at_first_frame = [&] {
-    Reader frame(*bytes);  // docs/format.md §7
-    frame.raw(16);
-    state.journal_sequence = frame.u64() - 1;
-    state.journal_chain = frame.array<32>();
-  };
-  const auto replay = [&]() -> Result<Journal::ReplayReport> {
-    out = {};
-    auto journal = TRY(Journal::open(from, catalog.cipher()));
-    return journal->replay({.sequence = state.journal_sequence, .chain = state.journal_chain},
-                           [&](ByteView payload) -> Result<> {
-                             collect_inodes(payload, out);
-                             return {};
-                           });
-  };
-  const bool any_state = catalog.survey().state.has_value();
-  if (!any_state) begin_at_first_frame();
-  auto replayed = TRY(replay());
-  if (any_state && !position_known && replayed.frames == 0 && replayed.damaged) {
-    begin_at_first_frame();  // the frames follow a later commit than that state's
-    replayed = TRY(replay());
-  }
-  if (replayed.damaged) lose("the journal is damaged");
-  if (position_known || replayed.frames == 0) return out;
-  if (is_newer(out, catalog)) {
-    report.remarks.push_back(
-        "the state record is lost: the journal was applied as far as it is newer than the entries");
-    return out;
-  }
-  fill_random(state.journal_chain);
-  lose("the state record is lost, and the journal is older than the entries");
-  return InJournal();
-}
 
 /// Whether the vault has content that this processor cannot read. It would be left out as if it were damaged.
 Result<> check_suites(const Survey& survey) {
@@ -488,34 +287,6 @@ std::string report_text(const SalvageReport& report) {
   out += "\nDamaged parts of files read as zeros; the attribute " + std::string(kDamagedXattr) +
          " of such a file lists them. Parts listed as maybe-outdated read, but newer changes to them may be lost.\n";
   return out;
-}
-
-/// What the journal has, on top. Its records count what was there before the damage, so they are mended afterwards.
-Result<> replay_journal(const std::string& directory, const MasterKey& master, const std::set<uint64_t>& remade,
-                        SalvageReport& report) {
-  {
-    OpenOptions options;
-    options.warn = [&report](const std::string& message) { report.remarks.push_back(message); };
-    auto vault = TRY(Vault::open(directory, options, master));
-    for (uint64_t ino : remade) {
-      auto attr = vault->tree().getattr(Ino{ino});
-      if (!attr.ok() || !S_ISREG(attr->mode) || attr->size == 0) continue;
-      const std::string text = "0-" + std::to_string(attr->size - 1);
-      TRY(vault->tree().set_xattr(Ino{ino}, kDamagedXattr, as_bytes(text), XattrMode::any));
-      ++report.files_incomplete;
-      report.damaged.push_back(
-          {.part = Part::content,
-           .what = "inode " + std::to_string(ino) + ": only its last changes were found, in the journal",
-           .ino = Ino{ino},
-           .begin = 0,
-           .end = attr->size});
-    }
-    TRY(vault->close());
-  }
-  LockedVault vault = TRY(LockedVault::open(directory, master));
-  const RepairReport repaired = TRY(repair_locked(vault, {}, Keep::nothing));
-  report.remarks.insert(report.remarks.end(), repaired.done.begin(), repaired.done.end());
-  return {};
 }
 
 Result<> write_report(const std::string& directory, const MasterKey& master, const SalvageReport& report) {
