@@ -238,6 +238,14 @@ class Carver {
       auto dirent = decode_dirent(body);
       return dirent.ok() ? dirent->location_stamp.hlc : 0;
     }
+    if (table == Table::versions) {
+      auto version = decode_version(body);
+      return version.ok() ? version->ended_hlc : 0;
+    }
+    if (table == Table::past_names) {
+      auto name = decode_past_name(body);
+      return name.ok() ? name->ended_hlc : 0;
+    }
     return 0;
   }
 

@@ -96,7 +96,9 @@ void Catalog::take_inode(const StoredValue& value, const Bytes& body) {
   out.children = inode->children;
   out.size = inode->content.size;
   out.parent = inode->parent;
+  out.entry = inode->entry;
   out.past = inode->past;
+  out.time_lock = inode->time_lock;
   out.hlc = std::max(inode->attribute_stamp.hlc, inode->content_stamp.hlc);
   out.extent = value.extent;
   out.stale = value.stale;
@@ -143,6 +145,8 @@ void Catalog::read_table(Table table, const Progress& progress) {
           auto name = decode_past_name(record->body);
           if (!name.ok() || raw(name->dirent.directory) != value.key.first || name->ended_hlc != value.key.second)
             complain(Part::record, value.key.first, "a past name in this directory has an impossible structure");
+          else
+            past_names.push_back({.name = std::move(*name), .stale = value.stale});
         }
         break;
       case Table::blocks:
@@ -258,6 +262,16 @@ Result<Xattrs> Catalog::load_xattrs(uint64_t ino) const {
   auto record = TRY(cipher_.open_record(Table::xattrs, ino_key(Ino{ino}), value));
   InodeXattrs decoded = TRY(decode_xattrs(record.body));
   return std::move(decoded.xattrs);
+}
+
+Result<Version> Catalog::load_version(const StoredValue& value) const {
+  const Bytes bytes = TRY(survey_.read(value.extent));
+  auto record = TRY(cipher_.open_record(Table::versions, encode_key(Table::versions, value.key), bytes));
+  if (record.kind != Kind::version || record.schema != kVersionSchema) return Error(Code::corrupt, "version record");
+  Version version = TRY(decode_version(record.body));
+  if (raw(version.inode.ino) != value.key.first || version.ended_hlc != ~value.key.second)
+    return Error(Code::corrupt, "a version is not the one of its key");
+  return version;
 }
 
 /// After the file itself, which has what they share.

@@ -23,8 +23,10 @@ struct CatalogInode {
   uint64_t children = 0;
   uint64_t size = 0;  // bytes
   Ino parent{};
+  EntryId entry;
   Past past;
-  uint64_t hlc = 0;  // of its newest change
+  int64_t time_lock = 0;  // Unix seconds
+  uint64_t hlc = 0;       // of its newest change
   Extent extent;     // of its record
   bool stale = false;
   bool newer = false;  // than the roots that were found (StoredValue)
@@ -49,6 +51,11 @@ struct CatalogName {
   bool newer = false;
 };
 
+struct CatalogPastName {
+  PastName name;
+  bool stale = false;
+};
+
 class Catalog {
  public:
   /// `progress` counts bytes of content. With `data` false, file content is not read.
@@ -61,6 +68,7 @@ class Catalog {
 
   std::map<uint64_t, CatalogInode> inodes;
   std::vector<CatalogName> names;
+  std::vector<CatalogPastName> past_names;
   std::set<uint64_t> with_xattrs, orphans;
   std::vector<Finding> findings;
   bool digests_match = true;
@@ -75,6 +83,10 @@ class Catalog {
   /// The same of the record that a newer one replaced (Survey::replaced_inodes). Errors: not_found, corrupt.
   Result<Inode> load_replaced_inode(uint64_t ino) const;
   Result<Xattrs> load_xattrs(uint64_t ino) const;
+  /// Where the versions of each inode are, newest first.
+  const std::map<uint64_t, std::vector<const StoredValue*>>& versions() const { return versions_; }
+  /// One of them, which is what its key says. Errors: corrupt.
+  Result<Version> load_version(const StoredValue& value) const;
   /// Path from the root, "/" for the root itself; "?" where a name is not known.
   std::string path(uint64_t ino) const;
   /// Counts names and entries anew, from `names`.

@@ -37,6 +37,9 @@ class FileChecker {
  public:
   FileChecker(BlockFinder& finder, const Inode& inode, std::vector<FoundBlock>* blocks, bool is_version = false)
       : finder_(finder), inode_(inode), blocks_(blocks), is_version_(is_version) {}
+  FileChecker(BlockFinder& finder, const Inode& inode, std::vector<FoundBlock>* blocks, FileMemo* memo,
+              const KnownBlock* known)
+      : finder_(finder), inode_(inode), blocks_(blocks), is_version_(false), memo_(memo), known_(known) {}
 
   FileReport run() {
     check_list(inode_.content.root, inode_.content.height, 0);
@@ -97,6 +100,13 @@ class FileChecker {
     if (is_version_ && finder_.is_taken(ref.id)) return;  // and all below it
     if (!finder_.take(ref.id)) note_not_taken(ref.id);
     if (!ref.patches.empty()) structure("a map node with patches");
+    if (memo_ != nullptr) {
+      const auto seen = memo_->nodes.find(ref.id);
+      if (seen != memo_->nodes.end() && seen->second.nonce == ref.nonce) {
+        const auto list = seen->second.list;
+        return check_list(*list, static_cast<uint8_t>(level - 1), index);
+      }
+    }
     const BlockPlace place{.content = inode_.content.id, .id = ref.id, .level = level, .index = index};
     auto opened = finder_.open(place, ref, Kind::map_node);
     if (opened.found && opened.bad == 0 && !opened.suite_missing) {
@@ -104,6 +114,8 @@ class FileChecker {
       auto node = decode_refs(opened.plain, kMapFanout);
       if (node.ok()) {
         if (node->empty()) structure("an empty map node");
+        if (memo_ != nullptr)
+          memo_->nodes.insert_or_assign(ref.id, FileMemo::Node{ref.nonce, std::make_shared<const RefList>(*node)});
         check_list(*node, static_cast<uint8_t>(level - 1), index);
         return;
       }
@@ -125,7 +137,9 @@ class FileChecker {
   /// What lies below map nodes that cannot be read. Searched for once at the end, when intact nodes have taken what is
   /// theirs: first whole nodes, which know what they have, then blocks that nothing knows of.
   void search_below() {
-    if (blocks_ != nullptr && !gaps_.empty()) {
+    if (known_ != nullptr) {
+      take_known();
+    } else if (blocks_ != nullptr && !gaps_.empty()) {
       BlockSearch search(finder_, inode_.content.id);
       uint8_t highest = 0;
       for (const Gap& gap : gaps_) highest = std::max(highest, gap.level);
@@ -133,6 +147,18 @@ class FileChecker {
       search_blocks(search);
     }
     for (const Gap& gap : gaps_) lose(gap.blocks.begin * kBlockSize, gap.blocks.end * kBlockSize, gap.damage, gap.why);
+  }
+
+  void take_known() {
+    const std::vector<Gap> gaps = gaps_;
+    for (const Gap& gap : gaps) {
+      for (uint64_t index = gap.blocks.begin; index < gap.blocks.end; ++index) {
+        const std::optional<BlockRef> ref = (*known_)(index);
+        if (!ref.has_value()) continue;
+        close_gap({index, index + 1});
+        check_block(*ref, index);
+      }
+    }
   }
 
   /// Ranges of blocks below nodes that are higher than `level`.
@@ -212,7 +238,7 @@ class FileChecker {
         in_place = false;
       }
       const BlockPlace place{.content = inode_.content.id, .id = stored.id, .level = 0, .index = index};
-      auto opened = finder_.open(place, stored, Kind::data_block);
+      const auto opened = open_part(place, stored);
       out_.allocated += stored.length;
       if (opened.found)
         note_checksum(opened.damage, stored.id);
@@ -245,6 +271,16 @@ class FileChecker {
       out_.elsewhere = true;
   }
 
+  BlockFinder::Opened open_part(const BlockPlace& place, const BlockRef& stored) {
+    if (memo_ == nullptr) return finder_.open(place, stored, Kind::data_block);
+    const auto seen = memo_->parts.find(stored.id);
+    if (seen != memo_->parts.end() && seen->second.nonce == stored.nonce) return seen->second.opened;
+    auto opened = finder_.open(place, stored, Kind::data_block);
+    opened.plain = {};
+    memo_->parts.insert_or_assign(stored.id, FileMemo::Part{stored.nonce, opened});
+    return opened;
+  }
+
   void report_cells(uint64_t index, const BlockRef& ref, CellMask bad, Damage damage, const std::string& why) {
     const uint64_t start = index * kBlockSize;
     for_each_run(bad, 0, block_length(ref),
@@ -266,6 +302,8 @@ class FileChecker {
   const Inode& inode_;
   std::vector<FoundBlock>* blocks_;
   const bool is_version_;
+  FileMemo* memo_ = nullptr;
+  const KnownBlock* known_ = nullptr;
   std::vector<Gap> gaps_;
   FileReport out_;
 };
@@ -372,8 +410,13 @@ BlockFinder::Opened BlockFinder::open(const BlockPlace& place, const BlockRef& r
   return best;
 }
 
-FileReport check_file(BlockFinder& finder, const Inode& inode, std::vector<FoundBlock>* blocks) {
-  return FileChecker(finder, inode, blocks).run();
+FileReport check_file(BlockFinder& finder, const Inode& inode, std::vector<FoundBlock>* blocks, FileMemo* memo) {
+  return FileChecker(finder, inode, blocks, memo, nullptr).run();
+}
+
+FileReport check_state(BlockFinder& finder, const Inode& version, std::vector<FoundBlock>& blocks, FileMemo& memo,
+                       const KnownBlock& known) {
+  return FileChecker(finder, version, &blocks, &memo, &known).run();
 }
 
 FileReport check_version(BlockFinder& finder, const Inode& version) {

@@ -2,7 +2,9 @@
 // One file's content against its map: which bytes are there, and what is wrong with the others.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <unordered_map>
 #include <vector>
 
@@ -77,8 +79,31 @@ struct FoundBlock {
   bool in_place = true;  // every part is in the table, and intact
 };
 
+/// What reading one state of a file found of its stored values. The next state has most of them, too.
+struct FileMemo {
+  using Nonce = std::array<uint8_t, 24>;
+  struct Part {
+    Nonce nonce{};
+    BlockFinder::Opened opened;  // without the plaintext
+  };
+  struct Node {
+    Nonce nonce{};
+    std::shared_ptr<const RefList> list;
+  };
+  std::unordered_map<BlockId, Part> parts;
+  std::unordered_map<BlockId, Node> nodes;  // intact ones
+};
+
+/// What a file certainly has at a block, whatever its map says; nothing where nobody knows.
+using KnownBlock = std::function<std::optional<BlockRef>(uint64_t index)>;
+
 /// Reads the whole file. With `blocks`, lists them and looks for those below damaged map nodes, too.
-FileReport check_file(BlockFinder& finder, const Inode& inode, std::vector<FoundBlock>* blocks = nullptr);
+FileReport check_file(BlockFinder& finder, const Inode& inode, std::vector<FoundBlock>* blocks = nullptr,
+                      FileMemo* memo = nullptr);
+/// Reads a version of a file whole, after the file itself, and lists its blocks. Below damaged map nodes it has what is
+/// `known`: to search by seal would take blocks of other states for its own.
+FileReport check_state(BlockFinder& finder, const Inode& version, std::vector<FoundBlock>& blocks, FileMemo& memo,
+                       const KnownBlock& known);
 /// Reads what only this version of a file has, after the file itself and its newer versions: what was taken before was
 /// read then. `allocated` is not counted.
 FileReport check_version(BlockFinder& finder, const Inode& version);

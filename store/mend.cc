@@ -40,6 +40,17 @@ class Mender {
     return std::move(out_);
   }
 
+  /// Goes on where run() ended.
+  static Ino add_lost_and_found(Catalog& catalog, Mended& mended, Time now) {
+    static const std::set<uint64_t> kNone;
+    Mender mender(catalog, kNone, now);
+    mender.out_ = std::move(mended);
+    mender.lost_and_found();
+    mended = std::move(mender.out_);
+    catalog.count_names();
+    return Ino{mended.lost_and_found};
+  }
+
  private:
   /// A directory with an own record anew: its names still are what they were.
   void make_directory(uint64_t ino, Ino parent) {
@@ -167,6 +178,8 @@ class Mender {
     const auto linked = links.find(child);
     const uint64_t wanted =
         at->second.is_directory() ? (at->second.newer && at->second.nlink == 0 ? 0 : 1) : at->second.nlink;
+    // What left the present after the name began has left with it.
+    if (name.stale && at->second.past.retired != 0 && dirent.location_stamp.hlc <= at->second.past.retired) return false;
     if (name.stale && (child == raw(kRootIno) || (linked != links.end() && linked->second >= wanted))) return false;
     // A directory has one name, rather the one where its record says that it is.
     const bool has_better = at_home_.contains(child) && at->second.parent != dirent.directory;
@@ -220,19 +233,23 @@ class Mender {
     out_.new_names.push_back(dirent);
   }
 
+  uint64_t lost_and_found() {
+    if (out_.lost_and_found != 0) return out_.lost_and_found;
+    out_.lost_and_found = out_.next_ino++;
+    std::string name = kLostAndFound;
+    for (int i = 2; has_name(raw(kRootIno), name); ++i) name = std::string(kLostAndFound) + "-" + std::to_string(i);
+    make_directory(out_.lost_and_found, kRootIno);
+    add_name(kRootIno, name, out_.lost_and_found, S_IFDIR);
+    folder_name_ = name;
+    return out_.lost_and_found;
+  }
+
   /// `why` it needs a name, for people.
   void adopt(uint64_t ino, const std::string& why) {
-    if (lost_and_found_ == 0) {
-      lost_and_found_ = out_.next_ino++;
-      std::string name = kLostAndFound;
-      for (int i = 2; has_name(raw(kRootIno), name); ++i) name = std::string(kLostAndFound) + "-" + std::to_string(i);
-      make_directory(lost_and_found_, kRootIno);
-      add_name(kRootIno, name, lost_and_found_, S_IFDIR);
-      folder_name_ = name;
-    }
+    const Ino folder{lost_and_found()};
     CatalogInode& inode = catalog_.inodes[ino];
-    if (inode.is_directory()) inode.parent = Ino{lost_and_found_};
-    add_name(Ino{lost_and_found_}, std::to_string(ino), ino, inode.mode);
+    if (inode.is_directory()) inode.parent = folder;
+    add_name(folder, std::to_string(ino), ino, inode.mode);
     out_.remarks.push_back(why + ": it is now /" + folder_name_ + "/" + std::to_string(ino));
   }
 
@@ -240,7 +257,6 @@ class Mender {
   const std::set<uint64_t>& keep_;
   const Time now_;
   Mended out_;
-  uint64_t lost_and_found_ = 0;
   std::string folder_name_;
   std::set<uint64_t> lost_directories_;
   std::set<uint64_t> at_home_;                       // directories with a current name where their record says
@@ -253,6 +269,10 @@ class Mender {
 
 Mended mend_names(Catalog& catalog, const std::set<uint64_t>& keep, Time now) {
   return Mender(catalog, keep, now).run();
+}
+
+Ino lost_and_found(Catalog& catalog, Mended& mended, Time now) {
+  return Mender::add_lost_and_found(catalog, mended, now);
 }
 
 bool mend_counts(const Catalog& catalog, Inode& inode) {

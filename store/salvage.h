@@ -20,9 +20,14 @@ inline constexpr char kSalvageReport[] = "SALVAGE-REPORT.txt";  // in the new va
 struct SalvageReport {
   std::vector<Finding> damaged;      // what was lost or is incomplete, each with the entry's path
   std::vector<std::string> remarks;  // older copies that stand in, entries that were moved to lost+found
-  uint64_t entries = 0;              // in the new vault, without what salvage added
-  uint64_t files_incomplete = 0;
-  uint64_t entries_lost = 0;  // names whose inodes are gone
+  uint64_t entries = 0;              // present in the new vault, without what salvage added
+  uint64_t files_incomplete = 0;     // of those, and of what is in the trash
+  uint64_t entries_lost = 0;         // names whose inodes are gone
+  uint64_t versions = 0;             // former states in the new vault, however they were replaced
+  uint64_t versions_incomplete = 0;  // of those
+  uint64_t versions_lost = 0;        // of entries that are in the new vault, as far as is known
+  uint64_t trash = 0;                // entries in the new vault's trash
+  uint64_t trash_lost = 0;
 };
 
 /// Makes the vault `to`, which must not exist or be empty, from what is left of `from`. It is built beside as

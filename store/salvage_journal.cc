@@ -24,6 +24,7 @@ void collect_inodes(ByteView payload, InJournal& out) {
         auto inode = decode_inode(r.string32());
         if (!inode.ok()) break;
         out.inodes.insert(raw(inode->ino));
+        if (raw(inode->past.previous) != 0) out.previous[raw(inode->past.previous)] = inode->past.since;
         out.changes.emplace_back(raw(inode->ino), std::max(inode->attribute_stamp.hlc, inode->content_stamp.hlc));
         break;
       }

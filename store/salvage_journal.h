@@ -2,6 +2,7 @@
 // The journal of a vault that is salvaged: what it will bring, and bringing it.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@ namespace tain::store {
 /// What the journal will bring: inodes that a frame speaks of, which replaying makes anew if they are not there.
 struct InJournal {
   std::set<uint64_t> inodes;
+  std::map<uint64_t, uint64_t> previous;               // inodes whose entries others took over, and when
   std::vector<std::pair<uint64_t, uint64_t>> changes;  // inode, time of its last committed change as the frame knew it
   uint64_t next_ino = 0;
 };
