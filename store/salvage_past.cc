@@ -37,6 +37,8 @@ void SalvagedPast::index() {
     (name.stale ? once_named_ : named_).insert(raw(name.dirent.child));
     directories_[raw(name.dirent.child)].push_back(name.dirent.directory);
   }
+  for (const auto& [ino, entry] : catalog_.inodes)
+    if (raw(entry.past.previous) != 0) successors_.emplace(raw(entry.past.previous), ino);
   for (const CatalogPastName& past : catalog_.past_names) {
     if (past.name.why != NameEnd::removed) continue;
     const PastName*& newest = removed_[raw(past.name.dirent.child)];
@@ -66,11 +68,10 @@ void SalvagedPast::bring_back(uint64_t ino, const std::vector<const StoredValue*
     break;
   }
   if (found == nullptr) return;
-  const auto successor = std::find_if(catalog_.inodes.begin(), catalog_.inodes.end(),
-                                      [&](const auto& other) { return raw(other.second.past.previous) == ino; });
+  const auto successor = successors_.find(ino);
   const auto in_journal = in_journal_.previous.find(ino);
   const auto removed = removed_.find(ino);
-  const bool is_replaced = successor != catalog_.inodes.end() || in_journal != in_journal_.previous.end();
+  const bool is_replaced = successor != successors_.end() || in_journal != in_journal_.previous.end();
   // What only older copies know of, and was not lost, was removed for good.
   if (!named_.contains(ino) && !is_replaced && found->stale && !may_be_lost(ino)) return;
   const bool is_named = named_.contains(ino) || once_named_.contains(ino);
@@ -91,7 +92,8 @@ void SalvagedPast::bring_back(uint64_t ino, const std::vector<const StoredValue*
   entry.hlc = version.ended_hlc;
   entry.nlink = std::max<uint32_t>(inode.nlink, inode.is_directory() ? 2 : 1);
   if (is_replaced && !is_named) {
-    entry.past.retired = successor != catalog_.inodes.end() ? successor->second.past.since : in_journal->second;
+    entry.past.retired =
+        successor != successors_.end() ? catalog_.inodes.at(successor->second).past.since : in_journal->second;
     entry.flags |= kInodeSucceeded;
   } else if (removed != removed_.end() && !is_named) {
     entry.past.retired = removed->second->ended_hlc;
@@ -104,8 +106,11 @@ void SalvagedPast::bring_back(uint64_t ino, const std::vector<const StoredValue*
   };
   for (Ino directory : directories_[ino]) lock_as(raw(directory));
   if (removed != removed_.end() && !is_named) lock_as(raw(removed->second->dirent.directory));
-  if (successor != catalog_.inodes.end()) lock_as(successor->first);
-  if (raw(entry.past.previous) != 0) lock_as(raw(entry.past.previous));
+  if (successor != successors_.end()) lock_as(successor->second);
+  if (raw(entry.past.previous) != 0) {
+    lock_as(raw(entry.past.previous));
+    successors_.emplace(raw(entry.past.previous), ino);
+  }
   stand_ins_.emplace(ino, found);
 }
 
@@ -139,12 +144,16 @@ std::set<uint64_t> SalvagedPast::succeeded() const {
 
 void SalvagedPast::mend_chains() {
   const std::set<uint64_t> before = succeeded();
-  std::set<uint64_t> heads;  // former inodes that nothing leads to any more
+  Heads heads;
   for (const auto& [ino, entry] : catalog_.inodes)
-    if (entry.past.retired != 0 && (entry.flags & kInodeSucceeded) != 0 && !before.contains(ino)) heads.insert(ino);
+    if (entry.past.retired != 0 && (entry.flags & kInodeSucceeded) != 0 && !before.contains(ino))
+      heads[entry.entry].push_back(ino);
   for (auto& [ino, entry] : catalog_.inodes)
     if (raw(entry.past.previous) != 0 && !is_there(raw(entry.past.previous))) give_chain(ino, entry, heads);
 
+  successors_.clear();
+  for (const auto& [ino, entry] : catalog_.inodes)
+    if (raw(entry.past.previous) != 0) successors_.emplace(raw(entry.past.previous), ino);
   const std::set<uint64_t> after = succeeded();
   for (auto& [ino, entry] : catalog_.inodes) {
     const bool was_succeeded = (entry.flags & kInodeSucceeded) != 0;
@@ -162,13 +171,14 @@ void SalvagedPast::mend_chains() {
 
 /// The inode before it is lost: of those before that, all of which have the entry's identity, the newest takes its
 /// place.
-void SalvagedPast::give_chain(uint64_t ino, CatalogInode& entry, const std::set<uint64_t>& heads) {
+void SalvagedPast::give_chain(uint64_t ino, CatalogInode& entry, const Heads& heads) {
   const uint64_t since = entry.past.since;
   const uint64_t lost = raw(entry.past.previous);
   uint64_t newest = 0;
-  for (uint64_t head : heads) {
+  const auto same_entry = heads.find(entry.entry);
+  for (uint64_t head : same_entry != heads.end() ? same_entry->second : std::vector<uint64_t>()) {
     const CatalogInode& other = catalog_.inodes.at(head);
-    if (head == ino || other.entry != entry.entry || other.past.retired >= since) continue;
+    if (head == ino || other.past.retired >= since) continue;
     if (newest == 0 || other.past.retired > catalog_.inodes.at(newest).past.retired) newest = head;
   }
   entry.past.previous = Ino{newest};
@@ -308,10 +318,9 @@ std::string SalvagedPast::path(uint64_t ino) const {
     }
     const auto name = trash_names_.find(ino);
     if (name == trash_names_.end()) {
-      const auto next = std::find_if(catalog_.inodes.begin(), catalog_.inodes.end(),
-                                     [&](const auto& other) { return raw(other.second.past.previous) == ino; });
-      if (next == catalog_.inodes.end()) return "?" + below;
-      ino = next->first;
+      const auto next = successors_.find(ino);
+      if (next == successors_.end()) return "?" + below;
+      ino = next->second;
       continue;
     }
     below = "/" + name->second.dirent.name + below;

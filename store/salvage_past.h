@@ -47,11 +47,13 @@ class SalvagedPast {
   void report_lost_versions(const std::set<uint64_t>& copied);
 
  private:
+  /// Former inodes that nothing leads to any more, by the entry that they were.
+  using Heads = std::map<EntryId, std::vector<uint64_t>>;
   void index();
   void bring_back(uint64_t ino, const std::vector<const StoredValue*>& versions);
   void drop_stale_inodes();
   void mend_chains();
-  void give_chain(uint64_t ino, CatalogInode& entry, const std::set<uint64_t>& heads);
+  void give_chain(uint64_t ino, CatalogInode& entry, const Heads& heads);
   bool is_there(uint64_t ino) const { return catalog_.inodes.contains(ino) || in_journal_.inodes.contains(ino); }
   /// Whether an inode that is not there was lost, and not removed.
   bool may_be_lost(uint64_t ino) const;
@@ -67,6 +69,7 @@ class SalvagedPast {
   std::set<uint64_t> named_, once_named_;             // now; by older copies of names
   std::map<uint64_t, std::vector<Ino>> directories_;  // in which they have names
   std::map<uint64_t, const PastName*> removed_;       // the newest past name of each that was removed
+  std::map<uint64_t, uint64_t> successors_;           // of former inodes, the one that took the entry over
   std::map<uint64_t, const StoredValue*> stand_ins_;  // versions, by inode
   std::map<uint64_t, Ino> new_parents_;               // of directories in the trash
   std::map<uint64_t, PastName> trash_names_;          // once settled: by inode, the newest one
