@@ -29,6 +29,11 @@ Result<> cmd_salvage(World& world, const Arguments& arguments) {
                        {"entries", report.entries},
                        {"entries_lost", report.entries_lost},
                        {"files_incomplete", report.files_incomplete},
+                       {"versions", report.versions},
+                       {"versions_incomplete", report.versions_incomplete},
+                       {"versions_lost", report.versions_lost},
+                       {"trash", report.trash},
+                       {"trash_lost", report.trash_lost},
                        {"damaged", damaged},
                        {"remarks", report.remarks}});
   } else {
@@ -36,6 +41,11 @@ Result<> cmd_salvage(World& world, const Arguments& arguments) {
     for (const std::string& remark : report.remarks) world.out << printable(world, remark) << '\n';
     world.out << report.entries << " entries are in " << to << ", " << report.files_incomplete
               << " of them incomplete; " << report.entries_lost << " are lost\n";
+    if (report.versions + report.versions_lost != 0)
+      world.out << report.versions << " former versions are there, " << report.versions_incomplete
+                << " of them incomplete; " << report.versions_lost << " are lost\n";
+    if (report.trash + report.trash_lost != 0)
+      world.out << report.trash << " entries are in the trash; " << report.trash_lost << " are lost from it\n";
   }
   note(world, "the new vault opens with the same password; " + std::string(store::kSalvageReport) +
                   " in it says the same as this");

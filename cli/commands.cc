@@ -244,6 +244,7 @@ const std::vector<Command>& commands() {
       {"salvage", {}, "OLD NEW", 2, 2, "take what is intact out of a damaged vault into a new one",
        "OLD is only read. NEW opens with the same password. Needs one intact copy of OLD's header. Entries whose names are\n"
        "lost are in lost+found; damaged parts of a file read as zeros, and its attribute user.tain.damaged lists them.\n"
+       "Former versions and the trash come along. Of an entry that is lost, its newest intact version stands in.\n"
        "Exits with 3 when something could not be salvaged.\n",
        join({key_options(), {kJson}}), cmd_salvage},
       {"doctor", {}, "[VAULT]", 0, 1, "check this machine, and a vault's header, for trouble",
