@@ -147,14 +147,16 @@ class Carver {
   void scan(ByteView page, uint64_t number, bool whole) {
     for (size_t at = 0; at + kBlockHeaderSize <= page.size(); at += 2) {
       const uint8_t* p = page.data() + at;
-      const bool versioned = p[2] == 1 && p[3] == 0 && Reader({p + 4, 4}).u32() == cipher_.epoch();
+      const uint32_t epoch = value_epoch({p, kRecordHeaderSize});
+      const bool known_epoch = epoch == cipher_.epoch() || (epoch != 0 && epoch == cipher_.older_epoch());
+      const bool versioned = (p[2] == 1 || p[2] == kBlockSchemaResealed) && p[3] == 0 && known_epoch;
       if (versioned && (p[1] == 1 || p[1] == 2)) {
         if (Kind{p[0]} == Kind::data_block || Kind{p[0]} == Kind::map_node) {
           CarvedBlock block;
           std::copy(p + kBlockNonceOffset, p + kBlockNonceOffset + block.nonce.size(), block.nonce.begin());
           block.offset = number * page_size_ + at;
           blocks_.push_back(block);
-        } else if (!whole && p[1] == 2) {
+        } else if (!whole && p[1] == 2 && p[2] == 1) {
           take_inline(page, number, at, false);
         }
       }

@@ -382,8 +382,9 @@ void Catalog::check_names() {
     }
     if (const auto in = inodes.find(directory); in != inodes.end() && !in->second.is_directory())
       complain(Part::name, child, "its name is in something that is no directory", true);
-    const uint64_t hash = cipher_.name_hash(dirent.directory, dirent.name);
-    if (raw(dirent.cookie) < hash || raw(dirent.cookie) >= hash + 16)
+    const uint64_t wanted = raw(dirent.cookie) & ~uint64_t{15};
+    if (wanted != cipher_.name_hash(dirent.directory, dirent.name) &&
+        wanted != cipher_.older_name_hash(dirent.directory, dirent.name))
       complain(Part::name, directory, "a cookie of another name");
     if (dirent.type != dirent_type(at->second.mode)) complain(Part::name, child, "an entry with another type", true);
     if (at->second.is_directory() && at->second.parent != dirent.directory)
@@ -419,8 +420,13 @@ void Catalog::check_digest(Table table) {
     if (value.extent.size < kChecksumSize) continue;
     auto checksum = survey_.read({value.extent.offset + value.extent.size - kChecksumSize, kChecksumSize});
     if (!checksum.ok()) continue;
+    uint32_t epoch = cipher_.epoch();
+    if (cipher_.older_epoch() != 0 && value.extent.size >= kRecordHeaderSize) {
+      auto beginning = survey_.read({value.extent.offset, kRecordHeaderSize});
+      if (beginning.ok()) epoch = value_epoch(*beginning);
+    }
     ++found.count;
-    add_mod(found.sum, cipher_.set_summand(table, encode_key(table, value.key), *checksum));
+    add_mod(found.sum, cipher_.set_summand(table, encode_key(table, value.key), *checksum, epoch));
   }
   found_sets[static_cast<size_t>(table)] = found;
   const SetDigest& wanted = survey_.state->sets[static_cast<size_t>(table)];

@@ -32,7 +32,7 @@ Result<LockedVault> LockedVault::open(const std::string& directory, const Creden
   LoadedHeader loaded = TRY(load_header(directory));
   VaultLock lock = TRY(VaultLock::take(directory, ""));
   Unlocked unlocked = TRY(unlock(loaded.header, loaded.bytes, credential));
-  auto cipher = std::make_unique<Cipher>(unlocked.master, loaded.header.vault, loaded.header.epoch);
+  auto cipher = TRY(make_cipher(loaded.header, unlocked.master));
   return LockedVault{directory, std::move(loaded), std::move(lock), std::move(unlocked.master), std::move(cipher)};
 }
 
@@ -40,7 +40,7 @@ Result<LockedVault> LockedVault::open(const std::string& directory, const Master
   LoadedHeader loaded = TRY(load_header(directory));
   VaultLock lock = TRY(VaultLock::take(directory, ""));
   TRY(verify_header(loaded.header, loaded.bytes, master));
-  auto cipher = std::make_unique<Cipher>(master, loaded.header.vault, loaded.header.epoch);
+  auto cipher = TRY(make_cipher(loaded.header, master));
   return LockedVault{directory, std::move(loaded), std::move(lock), {master.secret.clone()}, std::move(cipher)};
 }
 

@@ -20,7 +20,7 @@ constexpr std::array kLabels{
     label::kSetKey,       label::kHeaderMac,  label::kRecord,       label::kDirectoryHashKey, label::kExportWrapKey,
     label::kBlock,        label::kSetSummand, label::kJournalFrame, label::kDirectoryHash,    label::kSlotKey,
     label::kExportKey,    label::kWrap,       label::kExportWrap,   label::kRemoteName,       label::kHead,
-    label::kLocal,        label::kRing,       label::kCells,
+    label::kLocal,        label::kRing,       label::kCells,         label::kOlderMaster,
 };
 
 constexpr size_t kKeySize = 32;
@@ -29,6 +29,11 @@ constexpr size_t kSealSaltSize = 32;
 constexpr size_t kSealTextOffset = 64;  // salt and commitment
 constexpr size_t kTagSize = 16;
 constexpr size_t kBodyPrefixSize = 6;  // a record body's own schema and epoch
+constexpr size_t kEpochOffset = 4;  // in every value
+constexpr size_t kFrameEpochOffset = 12;
+constexpr uint64_t kLaterCookies = uint64_t{1} << 62;  // of epochs after the first
+constexpr unsigned kCookieEpochShift = 56;
+static_assert(uint64_t{kEpochMax - 1} << kCookieEpochShift < kLaterCookies);
 constexpr size_t kBlockClearSize = 24;  // kind, suite, schema, epoch, content id
 constexpr std::array<uint8_t, kSaltSize> kZeroSalt{};
 constexpr std::array<uint8_t, crypto_aead_xchacha20poly1305_ietf_NPUBBYTES> kZeroNonce{};  // also for the 12 of GCM
@@ -115,6 +120,10 @@ bool open_into(ByteView key, std::string_view label, const Id32& ad, ByteView se
                                                              kZeroNonce.data(), keys.bytes.data()) == 0;
 }
 
+Secret subkey(const MasterKey& master, const VaultId& vault, uint32_t epoch, std::string_view label) {
+  return derive(master.secret.view(), label, vault.bytes, little_endian(epoch), kKeySize);
+}
+
 bool aes_usable() {
   // Asked once: the answer cannot change, and getenv() is neither free nor safe against setenv().
   static const bool masked = std::getenv("TAIN_TEST_NO_AES") != nullptr;  // NOLINT(concurrency-mt-unsafe)
@@ -149,6 +158,16 @@ Error damaged(Table table, ByteView key, ByteView value, Damage* damage) {
       .hint(
           "the storage returned other bytes than were written; check the disk and restore this entry from another "
           "copy");
+}
+
+/// Each epoch's cookies are above those of the ones before, so that a listing under way misses no name that is placed anew.
+uint64_t hash_name(ByteView key, uint32_t epoch, Ino directory, std::string_view name) {
+  std::array<uint8_t, 32> hash;
+  kdf(hash, key, label::kDirectoryHash, kZeroSalt, {little_endian(raw(directory)), as_bytes(name)});
+  const uint64_t number = Reader(hash).u64();
+  if (epoch > 1) return kLaterCookies | uint64_t{epoch - 1} << kCookieEpochShift | ((number >> 8) & ~uint64_t{15});
+  const uint64_t position = (number >> 2) & ~uint64_t{15};
+  return position < 16 ? 16 : position;
 }
 
 Id32 block_ad(ByteView clear, const VaultId& vault, const BlockPlace& place, uint32_t length) {
@@ -257,33 +276,47 @@ Result<Secret> open_sealed(ByteView key, std::string_view label, ByteView associ
   return out;
 }
 
-Cipher::Cipher(const MasterKey& master, const VaultId& vault, uint32_t epoch) : vault_(vault), epoch_(epoch) {
-  const auto info = little_endian(epoch);
-  auto subkey = [&](std::string_view label) {
-    return derive(master.secret.view(), label, vault.bytes, info, kKeySize);
-  };
-  record_ = subkey(label::kRecordKey);
-  content_ = subkey(label::kContentKey);
-  journal_ = subkey(label::kJournalKey);
-  set_ = subkey(label::kSetKey);
-  dirhash_ = subkey(label::kDirectoryHashKey);
-  header_mac_ = subkey(label::kHeaderMacKey);
-  export_wrap_ = subkey(label::kExportWrapKey);
-  kdf(key_check_, master.secret.view(), label::kKeyCheck, vault.bytes, {info});
+Cipher::Keys::Keys(const MasterKey& master, const VaultId& vault, uint32_t epoch_of_it) : epoch(epoch_of_it) {
+  record = subkey(master, vault, epoch, label::kRecordKey);
+  content = subkey(master, vault, epoch, label::kContentKey);
+  journal = subkey(master, vault, epoch, label::kJournalKey);
+  set = subkey(master, vault, epoch, label::kSetKey);
+  dirhash = subkey(master, vault, epoch, label::kDirectoryHashKey);
+}
+
+Cipher::Cipher(const MasterKey& master, const VaultId& vault, uint32_t epoch)
+    : vault_(vault),
+      keys_(master, vault, epoch),
+      header_mac_(subkey(master, vault, epoch, label::kHeaderMacKey)),
+      export_wrap_(subkey(master, vault, epoch, label::kExportWrapKey)) {
+  kdf(key_check_, master.secret.view(), label::kKeyCheck, vault.bytes, {little_endian(epoch)});
+}
+
+void Cipher::accept_older(const MasterKey& master, uint32_t epoch) {
+  CHECK(older_ == nullptr && epoch < keys_.epoch);
+  older_ = std::make_unique<const Keys>(master, vault_, epoch);
+  older_accepted_.store(true, std::memory_order_release);
+}
+
+uint32_t Cipher::older_epoch() const { return older_accepted_.load(std::memory_order_acquire) ? older_->epoch : 0; }
+
+const Cipher::Keys* Cipher::keys_of(uint32_t epoch) const {
+  if (epoch == keys_.epoch) return &keys_;
+  return epoch != 0 && epoch == older_epoch() ? older_.get() : nullptr;
 }
 
 Bytes Cipher::seal_record(Table table, ByteView key, Kind kind, uint16_t schema, ByteView body) const {
   Bytes value;
   value.reserve(kRecordOverhead + kBodyPrefixSize + body.size());
   Writer out(value);
-  out.u8(static_cast<uint8_t>(kind)).u8(static_cast<uint8_t>(Suite::xchacha20_poly1305)).u16(schema).u32(epoch_);
+  out.u8(static_cast<uint8_t>(kind)).u8(static_cast<uint8_t>(Suite::xchacha20_poly1305)).u16(schema).u32(keys_.epoch);
   value.resize(kRecordHeaderSize + kSealTextOffset);
-  out.u16(schema).u32(epoch_).raw(body);
+  out.u16(schema).u32(keys_.epoch).raw(body);
   value.resize(value.size() + kTagSize);
 
   const Id32 ad = hash_parts(
       {as_bytes("TREC"), ByteView(value).first(kRecordHeaderSize), vault_.bytes, key_prefix(table, key), key});
-  seal_in_place(record_.view(), label::kRecord, ad, ByteSpan(value).subspan(kRecordHeaderSize));
+  seal_in_place(keys_.record.view(), label::kRecord, ad, ByteSpan(value).subspan(kRecordHeaderSize));
   out.raw(value_checksum(table, key, value));
   return value;
 }
@@ -294,8 +327,10 @@ Result<Cipher::Record> Cipher::open_record(Table table, ByteView key, ByteView v
   const ByteView clear = value.first(kRecordHeaderSize);
   const ByteView sealed = value.subspan(kRecordHeaderSize, value.size() - kRecordHeaderSize - kChecksumSize);
   const Id32 ad = hash_parts({as_bytes("TREC"), clear, vault_.bytes, key_prefix(table, key), key});
+  const Keys* keys = keys_of(value_epoch(value));
+  if (keys == nullptr) return damaged(table, key, value, damage);
   Bytes body(sealed.size() - kSealOverhead);
-  if (!open_into(record_.view(), label::kRecord, ad, sealed, body)) return damaged(table, key, value, damage);
+  if (!open_into(keys->record.view(), label::kRecord, ad, sealed, body)) return damaged(table, key, value, damage);
 
   Reader outer(clear);
   Record record;
@@ -305,7 +340,7 @@ Result<Cipher::Record> Cipher::open_record(Table table, ByteView key, ByteView v
   const uint32_t epoch = outer.u32();
   Reader inner(body);
   const bool same = inner.u16() == record.schema && inner.u32() == epoch;
-  if (!same || epoch != epoch_ || suite != Suite::xchacha20_poly1305) return damaged(table, key, value, damage);
+  if (!same || epoch != keys->epoch || suite != Suite::xchacha20_poly1305) return damaged(table, key, value, damage);
   body.erase(body.begin(), body.begin() + kBodyPrefixSize);
   record.body = std::move(body);
   if (damage != nullptr && !checksum_matches(table, key, value)) *damage = Damage::checksum_only;
@@ -321,19 +356,35 @@ SealedBlock Cipher::seal_block(Suite suite, const BlockPlace& place, Kind kind, 
 
 BlockRef Cipher::seal_block_into(ByteSpan value, Suite suite, const BlockPlace& place, Kind kind,
                                  ByteView plain) const {
+  return seal_block_with(value, kBlockSchema, suite, place, kind, random_array<24>(), plain);
+}
+
+Result<Bytes> Cipher::reseal_block(const BlockPlace& place, const BlockRef& ref, Kind kind, ByteView value) const {
+  Bytes plain(ref.length);
+  const auto opened = open_block(place, ref, kind, value, plain);
+  Bytes out(value.size());
+  // The key is another one and depends on the nonce. Should a crash undo this, it is done again with the same bytes.
+  if (opened.ok()) seal_block_with(out, kBlockSchemaResealed, Suite{value[1]}, place, kind, ref.nonce, plain);
+  wipe(plain);
+  if (!opened.ok()) return opened.error();
+  return out;
+}
+
+BlockRef Cipher::seal_block_with(ByteSpan value, uint16_t schema, Suite suite, const BlockPlace& place, Kind kind,
+                                 const std::array<uint8_t, 24>& nonce, ByteView plain) const {
   CHECK(suite_available(suite) && plain.size() <= UINT32_MAX && value.size() == block_value_size(plain.size()));
   count(Work::bytes_sealed, plain.size());
-  BlockRef ref{.id = place.id, .nonce = random_array<24>(), .tag = {}, .length = static_cast<uint32_t>(plain.size())};
+  BlockRef ref{.id = place.id, .nonce = nonce, .tag = {}, .length = static_cast<uint32_t>(plain.size())};
   Bytes header;
   header.reserve(kBlockHeaderSize);
   Writer out(header);
-  out.u8(static_cast<uint8_t>(kind)).u8(static_cast<uint8_t>(suite)).u16(kBlockSchema).u32(epoch_);
+  out.u8(static_cast<uint8_t>(kind)).u8(static_cast<uint8_t>(suite)).u16(schema).u32(keys_.epoch);
   out.raw(place.content.bytes).raw(ref.nonce);
   CHECK(header.size() == kBlockTagOffset);
   std::memcpy(value.data(), header.data(), header.size());
 
   const Id32 ad = block_ad(ByteView(value).first(kBlockClearSize), vault_, place, ref.length);
-  const CellCipher cells(suite, content_.view(), ref.nonce, ad);
+  const CellCipher cells(suite, keys_.content.view(), ref.nonce, ad);
   const size_t count = cell_count(plain.size());
   uint8_t* tags = value.data() + kBlockHeaderSize;
   uint8_t* text = tags + count * kTagSize;
@@ -367,10 +418,16 @@ Result<> Cipher::open_cells(const BlockPlace& place, const BlockRef& ref, Kind k
   Reader header(value.first(kBlockHeaderSize));
   const bool right_kind = header.u8() == static_cast<uint8_t>(kind);
   const Suite suite{header.u8()};
-  const bool right_version = header.u16() == kBlockSchema && header.u32() == epoch_;
+  const uint16_t schema = header.u16();
+  const bool right_version = schema == kBlockSchema || schema == kBlockSchemaResealed;
+  const Keys* keys = keys_of(header.u32());
   const bool right_content = header.array<16>() == place.content.bytes;
-  const bool right_write = header.array<24>() == ref.nonce && header.array<16>() == ref.tag;
-  if (!right_kind || !right_version || !right_content || !right_write) return refuse();
+  const bool right_nonce = header.array<24>() == ref.nonce;
+  const auto tag = header.array<16>();
+  // A reference keeps the tag that its block was written with. Whoever sealed that anew compared it then, and the nonce,
+  // of which there is one for each write, says that it is the same write (docs/format.md §4.3).
+  const bool right_tag = schema == kBlockSchemaResealed || tag == ref.tag;
+  if (!right_kind || !right_version || keys == nullptr || !right_content || !right_nonce || !right_tag) return refuse();
   if (!suite_available(suite)) {
     // A flipped bit of the suite byte must not pass for a missing cipher.
     if (suite != Suite::aes_256_gcm || !checksum_matches(Table::blocks, database_key, value)) return refuse();
@@ -380,10 +437,10 @@ Result<> Cipher::open_cells(const BlockPlace& place, const BlockRef& ref, Kind k
   }
 
   const Id32 ad = block_ad(value.first(kBlockClearSize), vault_, place, ref.length);
-  const CellCipher cells(suite, content_.view(), ref.nonce, ad);
+  const CellCipher cells(suite, keys->content.view(), ref.nonce, ad);
   const ByteView tags = value.subspan(kBlockHeaderSize, cell_count(ref.length) * kTagSize);
-  // First the list of tags as the reference knows it, then each cell against its tag.
-  if (!equal_constant_time(cells.block_tag(tags), ref.tag)) return refuse();
+  // First the list of tags as the block tag knows it, then each cell against its tag.
+  if (!equal_constant_time(cells.block_tag(tags), tag)) return refuse();
   const ByteView text = value.subspan(kBlockHeaderSize + tags.size() + start, out.size());
   for (size_t done = 0; done < out.size(); done += kCellSize) {
     const size_t i = first_cell + done / kCellSize;
@@ -399,12 +456,14 @@ bool Cipher::is_sealed_for(const BlockPlace& place, Kind kind, uint32_t length, 
   Reader header(beginning.first(kBlockHeaderSize));
   const bool right_kind = header.u8() == static_cast<uint8_t>(kind);
   const Suite suite{header.u8()};
-  const bool right_version = header.u16() == kBlockSchema && header.u32() == epoch_;
+  const uint16_t schema = header.u16();
+  const bool right_version = schema == kBlockSchema || schema == kBlockSchemaResealed;
+  const Keys* keys = keys_of(header.u32());
   const bool right_content = header.array<16>() == place.content.bytes;
   const auto nonce = header.array<24>();
   const auto tag = header.array<16>();
-  if (!right_kind || !right_version || !right_content || !suite_available(suite)) return false;
-  const CellCipher cells(suite, content_.view(), nonce,
+  if (!right_kind || !right_version || keys == nullptr || !right_content || !suite_available(suite)) return false;
+  const CellCipher cells(suite, keys->content.view(), nonce,
                          block_ad(beginning.first(kBlockClearSize), vault_, place, length));
   return equal_constant_time(cells.block_tag(beginning.subspan(kBlockHeaderSize)), tag);
 }
@@ -417,7 +476,7 @@ Bytes Cipher::seal_frame(ByteView header, ByteView payload) const {
   out.insert(out.end(), payload.begin(), payload.end());
   count(Work::bytes_copied, payload.size());
   out.resize(out.size() + kTagSize);
-  seal_in_place(journal_.view(), label::kJournalFrame, hash_parts({as_bytes("TJNL"), vault_.bytes, header}), out);
+  seal_in_place(keys_.journal.view(), label::kJournalFrame, hash_parts({as_bytes("TJNL"), vault_.bytes, header}), out);
   return out;
 }
 
@@ -426,21 +485,28 @@ Result<Bytes> Cipher::open_frame(ByteView header, ByteView sealed) const {
   if (sealed.size() < kSealOverhead) return Error(Code::corrupt, "journal frame is too short");
   Bytes out(sealed.size() - kSealOverhead);
   const Id32 ad = hash_parts({as_bytes("TJNL"), vault_.bytes, header});
-  if (!open_into(journal_.view(), label::kJournalFrame, ad, sealed, out))
+  const Keys* keys = keys_of(Reader(header.subspan(kFrameEpochOffset)).u32());
+  if (keys == nullptr || !open_into(keys->journal.view(), label::kJournalFrame, ad, sealed, out))
     return Error(Code::corrupt, "journal frame does not open");
   return out;
 }
 
 uint64_t Cipher::name_hash(Ino directory, std::string_view name) const {
-  std::array<uint8_t, 32> hash;
-  kdf(hash, dirhash_.view(), label::kDirectoryHash, kZeroSalt, {little_endian(raw(directory)), as_bytes(name)});
-  const uint64_t position = (Reader(hash).u64() >> 2) & ~uint64_t{15};
-  return position < 16 ? 16 : position;
+  return hash_name(keys_.dirhash.view(), keys_.epoch, directory, name);
 }
 
-Id32 Cipher::set_summand(Table table, ByteView key, ByteView checksum) const {
+std::optional<uint64_t> Cipher::older_name_hash(Ino directory, std::string_view name) const {
+  const uint32_t epoch = older_epoch();
+  if (epoch == 0) return std::nullopt;
+  return hash_name(older_->dirhash.view(), epoch, directory, name);
+}
+
+Id32 Cipher::set_summand(Table table, ByteView key, ByteView checksum, uint32_t epoch) const {
+  // A value whose epoch is damaged was most likely of this one.
+  const Keys* keys = keys_of(epoch);
   Id32 out;
-  kdf(out, set_.view(), label::kSetSummand, kZeroSalt, {key_prefix(table, key), key, checksum});
+  kdf(out, (keys != nullptr ? *keys : keys_).set.view(), label::kSetSummand, kZeroSalt,
+      {key_prefix(table, key), key, checksum});
   return out;
 }
 
@@ -467,6 +533,15 @@ bool checksum_matches(Table table, ByteView key, ByteView value) {
   if (value.size() < kChecksumSize) return false;
   const auto expected = value_checksum(table, key, value.first(value.size() - kChecksumSize));
   return std::memcmp(expected.data(), value.last(kChecksumSize).data(), kChecksumSize) == 0;
+}
+
+uint32_t value_epoch(ByteView value) {
+  return value.size() < kRecordHeaderSize ? 0 : Reader(value.subspan(kEpochOffset)).u32();
+}
+
+uint32_t cookie_epoch(Cookie cookie) {
+  if (raw(cookie) < kLaterCookies) return 1;
+  return 1 + static_cast<uint32_t>((raw(cookie) - kLaterCookies) >> kCookieEpochShift);
 }
 
 std::array<uint8_t, 16> block_key(const BlockId& id) {

@@ -7,6 +7,9 @@
 #pragma once
 
 #include <array>
+#include <atomic>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -37,6 +40,7 @@ inline constexpr std::string_view kJournalKey = "tain1.journal";
 inline constexpr std::string_view kSetKey = "tain1.set";
 inline constexpr std::string_view kDirectoryHashKey = "tain1.dirhash";
 inline constexpr std::string_view kExportWrapKey = "tain1.xk";
+inline constexpr std::string_view kRing = "tain1.ring";
 // What is made with them.
 inline constexpr std::string_view kHeaderMac = "tain1.hm";
 inline constexpr std::string_view kRecord = "tain1.rec";
@@ -50,11 +54,12 @@ inline constexpr std::string_view kSlotKey = "tain1.kek";
 inline constexpr std::string_view kExportKey = "tain1.export";
 inline constexpr std::string_view kWrap = "tain1.wrap";
 inline constexpr std::string_view kExportWrap = "tain1.xwrap";
+// The master key before this one, while it is still needed.
+inline constexpr std::string_view kOlderMaster = "tain1.older";
 // Reserved, so that nothing else takes them.
 inline constexpr std::string_view kRemoteName = "tain1.name";
 inline constexpr std::string_view kHead = "tain1.head";
 inline constexpr std::string_view kLocal = "tain1.local";
-inline constexpr std::string_view kRing = "tain1.ring";
 }  // namespace label
 
 /// All of the above, for the tests.
@@ -82,6 +87,9 @@ inline constexpr size_t kSealOverhead = 80;     // salt 32, commitment 32, tag 1
 inline constexpr size_t kRecordHeaderSize = 8;  // kind, suite, schema, epoch
 inline constexpr size_t kBlockHeaderSize = 64;
 inline constexpr uint16_t kBlockSchema = 1;
+inline constexpr uint16_t kBlockSchemaResealed = 2;  // under another master key than it was written with
+/// Of the master key. The names of each epoch have cookies of their own, and there are no more.
+inline constexpr uint32_t kEpochMax = 64;
 inline constexpr size_t kBlockNonceOffset = 24, kBlockTagOffset = 48;  // in a block value
 inline constexpr size_t kChecksumSize = 16;
 inline constexpr size_t kFrameHeaderSize = 56;
@@ -125,15 +133,23 @@ struct SealedBlock {
   Bytes value;
 };
 
-/// The keys of one unlocked vault (one epoch), and everything that is sealed with them.
-/// Threads: all const methods may run concurrently.
+/// The keys of one unlocked vault, and everything that is sealed with them. While its master key is changed (ADR 16),
+/// what was sealed under the one before opens too; nothing is sealed under it any more.
+/// Threads: all const methods may run concurrently, also with refuse_older().
 class Cipher {
  public:
   /// Derives the subkeys. The master key itself stays with the caller.
   Cipher(const MasterKey& master, const VaultId& vault, uint32_t epoch);
 
+  /// Values of `epoch`, an earlier one, open as well. Before anybody else has this Cipher.
+  void accept_older(const MasterKey& master, uint32_t epoch);
+  /// From now on they do not.
+  void refuse_older() { older_accepted_.store(false, std::memory_order_release); }
+  /// The epoch that is accepted besides epoch(); 0: none is.
+  uint32_t older_epoch() const;
+
   const VaultId& vault_id() const { return vault_; }
-  uint32_t epoch() const { return epoch_; }
+  uint32_t epoch() const { return keys_.epoch; }
 
   /// A whole record value for `key` in `table`. `body` is without the leading schema and epoch:
   /// they are added here, inside the seal.
@@ -165,6 +181,10 @@ class Cipher {
   Result<> open_cells(const BlockPlace& place, const BlockRef& ref, Kind kind, ByteView value, size_t first_cell,
                       ByteSpan out, Damage* damage = nullptr) const;
 
+  /// The very block `ref` speaks of, sealed under an older master key, as it is to be under this one: with the same nonce
+  /// and as long, so that it takes its place and every reference to it still holds. Errors: those of open_block.
+  Result<Bytes> reseal_block(const BlockPlace& place, const BlockRef& ref, Kind kind, ByteView value) const;
+
   /// Whether a block value of which only the beginning is known, its header and cell tags, is one of `length` bytes of
   /// plaintext that was sealed for `place`. For who tries many places: reads no cell, and knows no reference.
   bool is_sealed_for(const BlockPlace& place, Kind kind, uint32_t length, ByteView beginning) const;
@@ -174,10 +194,12 @@ class Cipher {
   /// Errors: corrupt.
   Result<Bytes> open_frame(ByteView header, ByteView sealed) const;
 
-  /// 60-bit hash of `name` in `directory` with its low 4 bits zero, at least 16 (docs/format.md §6.2).
+  /// Hash of `name` in `directory` with its low 4 bits zero, at least 16 (docs/format.md §6.2).
   uint64_t name_hash(Ino directory, std::string_view name) const;
-  /// One value's summand of its table's set digest.
-  Id32 set_summand(Table table, ByteView key, ByteView checksum) const;
+  /// The same of names that the older master key placed; nothing when none is accepted.
+  std::optional<uint64_t> older_name_hash(Ino directory, std::string_view name) const;
+  /// One value's summand of its table's set digest. `epoch`: the value's.
+  Id32 set_summand(Table table, ByteView key, ByteView checksum, uint32_t epoch) const;
   /// MAC over a header's bytes: all before the MAC.
   Id32 header_mac(ByteView header) const;
   /// Public commitment to the master key.
@@ -186,11 +208,29 @@ class Cipher {
   ByteView export_wrap_key() const { return export_wrap_.view(); }
 
  private:
+  /// What is sealed under one master key needs these.
+  struct Keys {
+    Keys(const MasterKey& master, const VaultId& vault, uint32_t epoch_of_it);
+    uint32_t epoch;
+    Secret record, content, journal, set, dirhash;
+  };
+  /// Null: values of that epoch are not accepted.
+  const Keys* keys_of(uint32_t epoch) const;
+  BlockRef seal_block_with(ByteSpan value, uint16_t schema, Suite suite, const BlockPlace& place, Kind kind,
+                           const std::array<uint8_t, 24>& nonce, ByteView plain) const;
+
   VaultId vault_;
-  uint32_t epoch_;
-  Secret record_, content_, journal_, set_, dirhash_, header_mac_, export_wrap_;
+  Keys keys_;
+  std::unique_ptr<const Keys> older_;  // set before the first use
+  std::atomic<bool> older_accepted_{false};
+  Secret header_mac_, export_wrap_;
   Id32 key_check_{};
 };
+
+/// The epoch that a value of any table says it is of; 0 when it is too short to say.
+uint32_t value_epoch(ByteView value);
+/// Which epoch's key placed the name with this cookie (docs/format.md §6.2).
+uint32_t cookie_epoch(Cookie cookie);
 
 /// Checksum of a value under its key (docs/format.md §4.2). Needs no key.
 std::array<uint8_t, kChecksumSize> value_checksum(Table table, ByteView key, ByteView value_without_checksum);

@@ -330,7 +330,7 @@ Result<Batch> Batch::begin(Database& database, const State& state) {
 void Batch::count(Table table, ByteView key, ByteView value, bool added) {
   if (table == Table::state || value.size() < kChecksumSize) return;
   SetDigest& set = sets_[static_cast<size_t>(table)];
-  const Id32 summand = database_->cipher().set_summand(table, key, value.last(kChecksumSize));
+  const Id32 summand = database_->cipher().set_summand(table, key, value.last(kChecksumSize), value_epoch(value));
   add_mod(set.sum, summand, added);
   set.count += added ? 1 : ~uint64_t{0};
 }

@@ -17,7 +17,9 @@ constexpr size_t kMacSize = 32;
 constexpr size_t kHashSize = 32;
 constexpr size_t kTrailerSize = kMacSize + kHashSize;
 constexpr size_t kSlotFixedSize = 1 + 8 + 1 + 4 + 8 + 16 + 8 + 2 + 2 * kWrapSize;
-static_assert(kFixedSize + kSlotsMax * (kSlotFixedSize + kSlotExtraMax) + 16 + 64 + kTrailerSize <= kHeaderSizeMax);
+constexpr size_t kOlderSize = 1 + 4 + kWrapSize;
+static_assert(kFixedSize + kSlotsMax * (kSlotFixedSize + kSlotExtraMax) + kOlderSize + 16 + 64 + kTrailerSize <=
+              kHeaderSizeMax);
 
 Error damaged(const std::string& what) {
   return Error(Code::header_damaged, "the header is damaged: " + what);
@@ -78,6 +80,31 @@ Result<KeySlot> read_slot(Reader& in) {
   return slot;
 }
 
+Result<std::optional<OlderMaster>> read_older(Reader& in, uint32_t epoch) {
+  const uint8_t count = in.u8();
+  if (count > 1) return damaged("more than one older master key");
+  if (count == 0) return std::optional<OlderMaster>();
+  OlderMaster older;
+  older.epoch = in.u32();
+  older.wrap = in.array<kWrapSize>();
+  if (older.epoch == 0 || older.epoch >= epoch) return damaged("an older master key that is not older");
+  return std::optional<OlderMaster>(older);
+}
+
+/// What the older master key is sealed with, and what it is bound to.
+Secret older_key(const Header& header, const MasterKey& master) {
+  Bytes epoch;
+  Writer(epoch).u32(header.epoch);
+  return derive(master.secret.view(), label::kRing, header.vault.bytes, epoch, 32);
+}
+
+Bytes older_associated_data(const Header& header, uint32_t epoch) {
+  Bytes out;
+  Writer writer(out);
+  writer.raw(as_bytes(kHeaderMagic)).u16(kMajor).u16(header.minor).raw(header.vault.bytes).u32(header.epoch).u32(epoch);
+  return out;
+}
+
 /// Everything between the magic and the MAC, of a header with the right length and hash.
 Result<Header> read_structure(ByteView bytes) {
   Reader in(bytes.first(bytes.size() - kTrailerSize));
@@ -96,6 +123,7 @@ Result<Header> read_structure(ByteView bytes) {
   if (header.suite != Suite::aes_256_gcm && header.suite != Suite::xchacha20_poly1305) return damaged("unknown cipher");
   if (slot_count < 1 || slot_count > kSlotsMax) return damaged("the number of key slots is not 1…8");
   for (size_t i = 0; i < slot_count; ++i) header.slots.push_back(TRY(read_slot(in)));
+  if (header.minor >= kFormatMinorRotated) header.older = TRY(read_older(in, header.epoch));
   header.author = in.array<16>();
   header.signature = in.array<64>();
   if (!in.done()) return damaged("its parts do not add up to its length");
@@ -115,6 +143,7 @@ Bytes slot_associated_data(const Header& header, const KeySlot& slot) {
 
 Bytes encode_header(const Header& header, const Cipher& cipher) {
   CHECK(!header.slots.empty() && header.slots.size() <= kSlotsMax);
+  CHECK(!header.older.has_value() || header.minor >= kFormatMinorRotated);
   Bytes bytes;
   Writer out(bytes);
   out.raw(as_bytes(kHeaderMagic)).u32(0).u16(kMajor).u16(header.minor).raw(header.vault.bytes);
@@ -124,6 +153,8 @@ Bytes encode_header(const Header& header, const Cipher& cipher) {
     write_public_fields(out, slot);
     out.raw(slot.wrap).raw(slot.export_wrap);
   }
+  if (header.minor >= kFormatMinorRotated) out.u8(header.older.has_value() ? 1 : 0);
+  if (header.older.has_value()) out.u32(header.older->epoch).raw(header.older->wrap);
   out.raw(header.author).raw(header.signature);
 
   Bytes length;
@@ -154,8 +185,11 @@ Result<Header> decode_header(ByteView bytes) {
 }
 
 Result<> verify_header(const Header& header, ByteView bytes, const MasterKey& master) {
+  return verify_header(header, bytes, Cipher(master, header.vault, header.epoch));
+}
+
+Result<> verify_header(const Header& header, ByteView bytes, const Cipher& cipher) {
   CHECK(bytes.size() >= kFixedSize + kTrailerSize);
-  const Cipher cipher(master, header.vault, header.epoch);
   const ByteView before_mac = bytes.first(bytes.size() - kTrailerSize);
   const ByteView mac = bytes.subspan(before_mac.size(), kMacSize);
   const bool authentic = equal_constant_time(cipher.key_check(), header.key_check) &&
@@ -163,6 +197,28 @@ Result<> verify_header(const Header& header, ByteView bytes, const MasterKey& ma
   if (authentic) return {};
   return Error(Code::header_damaged, "the header was altered after it was written")
       .hint("the password is right, but somebody or some program changed the header: restore it from a backup");
+}
+
+OlderMaster wrap_older(const Header& header, const MasterKey& master, const MasterKey& older, uint32_t epoch) {
+  OlderMaster out;
+  out.epoch = epoch;
+  const Secret key = older_key(header, master);
+  const Bytes sealed =
+      seal(key.view(), label::kOlderMaster, older_associated_data(header, epoch), older.secret.view());
+  CHECK(sealed.size() == out.wrap.size());
+  std::copy(sealed.begin(), sealed.end(), out.wrap.begin());
+  return out;
+}
+
+Result<std::unique_ptr<Cipher>> make_cipher(const Header& header, const MasterKey& master) {
+  auto cipher = std::make_unique<Cipher>(master, header.vault, header.epoch);
+  if (!header.older.has_value()) return cipher;
+  const uint32_t epoch = header.older->epoch;
+  const Secret key = older_key(header, master);
+  auto older = open_sealed(key.view(), label::kOlderMaster, older_associated_data(header, epoch), header.older->wrap);
+  if (!older.ok()) return damaged("its older master key does not open");
+  cipher->accept_older(MasterKey{std::move(*older)}, epoch);
+  return cipher;
 }
 
 }  // namespace tain::store

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <array>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/bytes.h"
@@ -16,8 +18,9 @@
 
 namespace tain::store {
 
-inline constexpr uint16_t kFormatMinor = 1;
+inline constexpr uint16_t kFormatMinor = 2;        // the latest that is known
 inline constexpr uint16_t kFormatMinorOldest = 1;  // 0 was of development versions
+inline constexpr uint16_t kFormatMinorRotated = 2;  // of vaults whose master key was changed; 1 of all others
 inline constexpr size_t kHeaderSizeMax = 16384;  // bytes
 inline constexpr size_t kSlotsMax = 8;
 inline constexpr size_t kSlotExtraMax = 256;  // bytes
@@ -40,8 +43,15 @@ struct KeySlot {
   bool operator==(const KeySlot&) const = default;
 };
 
+/// The master key before this one, sealed under this one, as long as there may be values of its epoch.
+struct OlderMaster {
+  uint32_t epoch = 0;
+  std::array<uint8_t, kWrapSize> wrap{};
+  bool operator==(const OlderMaster&) const = default;
+};
+
 struct Header {
-  uint16_t minor = kFormatMinor;
+  uint16_t minor = kFormatMinorOldest;
   VaultId vault;
   uint64_t sequence = 1;  // one more at each change
   uint32_t epoch = 1;     // of the master key
@@ -49,6 +59,7 @@ struct Header {
   Id32 previous{};   // hash256 of the bytes of the header before this one
   Id32 key_check{};  // Cipher::key_check() of the master key
   std::vector<KeySlot> slots;
+  std::optional<OlderMaster> older;  // while the master key is changed; from kFormatMinorRotated on
   Id16 author{};                        // zeros until there is a device registry
   std::array<uint8_t, 64> signature{};  // likewise
   bool operator==(const Header&) const = default;
@@ -67,5 +78,14 @@ Result<Header> decode_header(ByteView bytes);
 /// Whether the holder of `master` wrote these bytes, which `header` was decoded from: key_check and MAC.
 /// Only then may anything in the header be acted on. Errors: header_damaged (altered after it was written).
 Result<> verify_header(const Header& header, ByteView bytes, const MasterKey& master);
+
+/// The same with the keys in hand.
+Result<> verify_header(const Header& header, ByteView bytes, const Cipher& cipher);
+
+/// `older`, of the epoch before, for a header with the master key `master`.
+OlderMaster wrap_older(const Header& header, const MasterKey& master, const MasterKey& older, uint32_t epoch);
+/// The keys of the vault whose verified header this is; with those before, while there are any.
+/// Errors: header_damaged.
+Result<std::unique_ptr<Cipher>> make_cipher(const Header& header, const MasterKey& master);
 
 }  // namespace tain::store

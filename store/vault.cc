@@ -102,7 +102,7 @@ struct Vault::Impl {
   VaultInfo info;
   OpenOptions options;
   VaultLock lock;
-  Cipher cipher;
+  std::unique_ptr<Cipher> cipher;
   std::unique_ptr<Env> env;
   std::unique_ptr<Database> database;
   std::unique_ptr<Journal> journal;
@@ -113,11 +113,8 @@ struct Vault::Impl {
   std::unique_ptr<Janitor> janitor;
   bool closed = false;
 
-  Impl(VaultInfo vault_info, const OpenOptions& open_options, VaultLock vault_lock, const MasterKey& master)
-      : info(std::move(vault_info)),
-        options(open_options),
-        lock(std::move(vault_lock)),
-        cipher(master, info.id, info.epoch) {}
+  Impl(VaultInfo vault_info, const OpenOptions& open_options, VaultLock vault_lock, std::unique_ptr<Cipher> keys)
+      : info(std::move(vault_info)), options(open_options), lock(std::move(vault_lock)), cipher(std::move(keys)) {}
 
   void warn(const std::string& message) const {
     if (options.warn) options.warn(message);
@@ -133,7 +130,7 @@ struct Vault::Impl {
     }
     env = TRY(Env::open(database_path(info.directory),
                         {.map_size_bytes = options.map_size_bytes, .read_only = options.read_only}));
-    database = std::make_unique<Database>(*env, cipher, options.cache_max_bytes);
+    database = std::make_unique<Database>(*env, *cipher, options.cache_max_bytes);
     State state;
     {
       ReadTxn txn = TRY(ReadTxn::begin(*env));
@@ -141,7 +138,7 @@ struct Vault::Impl {
     }
     if (::access(journal_path(info.directory).c_str(), F_OK) != 0)
       warn("the journal is missing: changes of the last second before the vault was closed may be lost");
-    journal = TRY(Journal::open(journal_path(info.directory), cipher));
+    journal = TRY(Journal::open(journal_path(info.directory), *cipher));
     Clock& clock = options.clock != nullptr ? *options.clock : system_clock();
     set = std::make_unique<WorkingSet>(*database, clock,
                                        WorkingSet::Limits{.pending_max_bytes = options.pending_max_bytes,
@@ -287,7 +284,8 @@ Result<std::unique_ptr<Vault>> Vault::open(const std::string& directory, const O
 
   VaultInfo info = info_of(path, loaded);
   info.opened_with = info.slots[unlocked.slot];
-  return start(std::make_unique<Impl>(std::move(info), options, std::move(lock), unlocked.master), unlocked.master,
+  auto cipher = TRY(make_cipher(loaded.header, unlocked.master));
+  return start(std::make_unique<Impl>(std::move(info), options, std::move(lock), std::move(cipher)), unlocked.master,
                loaded.copies_differ, loaded.complaint);
 }
 
@@ -297,7 +295,8 @@ Result<std::unique_ptr<Vault>> Vault::open(const std::string& directory, const O
   LoadedHeader loaded = TRY(load_header(path));
   VaultLock lock = TRY(VaultLock::take(path, options.mountpoint));
   TRY(verify_header(loaded.header, loaded.bytes, master));
-  return start(std::make_unique<Impl>(info_of(path, loaded), options, std::move(lock), master), master,
+  auto cipher = TRY(make_cipher(loaded.header, master));
+  return start(std::make_unique<Impl>(info_of(path, loaded), options, std::move(lock), std::move(cipher)), master,
                loaded.copies_differ, loaded.complaint);
 }
 

@@ -64,10 +64,10 @@ Result<size_t> slot_to_replace(const Header& header, size_t opened) {
 
 /// That the keys of `header` are those of the data.
 Result<> check_data(const std::string& path, const Header& header, const MasterKey& master) {
-  const Cipher cipher(master, header.vault, header.epoch);
+  const auto cipher = TRY(make_cipher(header, master));
   const auto state = [&]() -> Result<State> {
     auto env = TRY(Env::open(path + "/data.mdb", {.map_size_bytes = 0, .read_only = true}));
-    Database database(*env, cipher, 0);
+    Database database(*env, *cipher, 0);
     ReadTxn txn = TRY(ReadTxn::begin(*env));
     return database.load_state(txn);
   }();

@@ -216,7 +216,14 @@ Attr WorkingSet::attributes(const CachedInode& inode) const {
 // --- directory entries ----------------------------------------------------------------------------
 
 Result<std::optional<Dirent>> WorkingSet::find_name(Ino directory, std::string_view name) {
-  const uint64_t hash = database_.cipher().name_hash(directory, name);
+  auto found = find_name_at(directory, name, database_.cipher().name_hash(directory, name));
+  if (!found.ok() || found->has_value()) return found;
+  // While the master key is changed some names are where the one before placed them.
+  const auto older = database_.cipher().older_name_hash(directory, name);
+  return older.has_value() ? find_name_at(directory, name, *older) : found;
+}
+
+Result<std::optional<Dirent>> WorkingSet::find_name_at(Ino directory, std::string_view name, uint64_t hash) {
   const DirentKey first{raw(directory), hash};
   const DirentKey last{raw(directory), hash | (kCollisionsMax - 1)};
   bool overlaid = false;

@@ -397,6 +397,8 @@ class WorkingSet {
   PendingDirent& set_dirent(Dirent dirent, bool removed, bool keep_stamp = false);
   void set_past_name(PastName name, bool removed);
   bool has_stood(int64_t since_ms) const;
+  /// The name, if it is where `hash` places it.
+  Result<std::optional<Dirent>> find_name_at(Ino directory, std::string_view name, uint64_t hash);
   bool take_version(CachedInode& inode);
   bool take_one(CachedInode::Allowance& allowance, int most);
   /// Neither the database nor the commit under way has it.

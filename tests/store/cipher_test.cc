@@ -48,6 +48,13 @@ Cipher test_cipher() {
   return Cipher(test_master(), kVault, kEpoch);
 }
 
+/// Of a frame of that epoch.
+std::array<uint8_t, kFrameHeaderSize> frame_header() {
+  auto header = counting<kFrameHeaderSize>(0);
+  for (size_t i = 0; i < 4; ++i) header[12 + i] = static_cast<uint8_t>(kEpoch >> (8 * i));
+  return header;
+}
+
 Bytes database_key(uint64_t number) {
   Bytes key(8);
   store_be64(key.data(), number);
@@ -114,6 +121,7 @@ TEST(CipherVectorsTest, EveryLabelHasItsKnownSubkey) {
       {"tain1.head", "4a2bfe1751606a30ee96339c406f368d483e173aa3fa0a2f7696cbed04f410a5"},
       {"tain1.local", "eb89175d3858643595d5611e00ec516f4872fe70c52a8543320ef5d88a6a14ae"},
       {"tain1.cells", "5c53a293a6c65913c84502a546f8a46f759c58debf624451dd7cef0f47a5a387"},
+      {"tain1.older", "4f2103da60cd607534be0217517ce54935bd2c0258a7e1550dc60672c258282b"},
       {"tain1.ring", "f9a0d9561b5371b39a519983d03b899be367867ffeadfe837b70dc4bd5841d45"},
   };
   const Bytes epoch{kEpoch, 0, 0, 0};
@@ -139,7 +147,8 @@ TEST(CipherVectorsTest, HashesAndMacs) {
   for (size_t i = 0; i < value.size(); ++i) value[i] = static_cast<uint8_t>(i * 7);
   EXPECT_EQ(to_hex(value_checksum(Table::blocks, as_bytes("key"), value)), "c8c8fd9dd3d8cb48b34c2279df16b395");
 
-  EXPECT_EQ(test_cipher().name_hash(kRootIno, "entry.md"), 0x2966514e67467de0u);
+  EXPECT_EQ(test_cipher().name_hash(kRootIno, "entry.md"), 0x46a59945399d19f0u);
+  EXPECT_EQ(Cipher(test_master(), kVault, 1).name_hash(kRootIno, "entry.md") >> 62, 0u);
   EXPECT_EQ(to_hex(test_cipher().header_mac(as_bytes("header bytes"))),
             "62df8f717d4b61036287aaa663e66cfafd19086ff8a0aa65097ab60fb53127ae");
 }
@@ -168,7 +177,8 @@ TEST(CipherVectorsTest, RecordOpens) {
   EXPECT_EQ(record->kind, Kind::inode);
   EXPECT_EQ(record->schema, 1);
   EXPECT_EQ(text_of(record->body), "inode body");
-  EXPECT_EQ(to_hex(test_cipher().set_summand(Table::inodes, database_key(5), ByteView(value).last(kChecksumSize))),
+  EXPECT_EQ(
+      to_hex(test_cipher().set_summand(Table::inodes, database_key(5), ByteView(value).last(kChecksumSize), kEpoch)),
             "35569bfa77d5bd054ad169e2a48a07d61d7f6e20cd45e9c5e262b6d732806707");
 }
 
@@ -189,9 +199,9 @@ TEST(CipherVectorsTest, BlocksOpen) {
 
 TEST(CipherVectorsTest, FrameOpens) {
   auto payload = test_cipher().open_frame(
-      counting<kFrameHeaderSize>(0),
-      hex("404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5fff3bb38864eb0df04185045dedd7e3446953"
-          "df1c1b5a8b369be19ea144a0939a78a8278a3b98716634f25e317a1588e3c33a9da0a8177c"));
+      frame_header(),
+      hex("404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f1f19e939814c496fb297d588e2c812caedfe"
+          "9a19532c8d699288afb00570e9144f22094803a632ca0a54da6606d7f304e890dc2e5a339a"));
 
   ASSERT_TRUE(payload.ok());
   EXPECT_EQ(text_of(*payload), "payload");
@@ -254,6 +264,53 @@ TEST(RecordTest, IsBoundToItsKeyTableVaultEpochAndMasterKey) {
   EXPECT_EQ(damage_of(Cipher(test_master(), {counting<16>(1)}, kEpoch), Table::inodes, 1), Damage::tampering);
   EXPECT_EQ(damage_of(Cipher(test_master(), kVault, kEpoch + 1), Table::inodes, 1), Damage::tampering);
   EXPECT_EQ(damage_of(Cipher(test_master(1), kVault, kEpoch), Table::inodes, 1), Damage::tampering);
+}
+
+/// A later master key's cipher, which accepts what test_cipher() sealed.
+std::unique_ptr<Cipher> next_cipher() {
+  auto cipher = std::make_unique<Cipher>(test_master(1), kVault, kEpoch + 1);
+  cipher->accept_older(test_master(), kEpoch);
+  return cipher;
+}
+
+TEST(RecordTest, OfTheEpochBeforeOpensWhileThatIsAccepted) {
+  const Bytes key = database_key(1);
+  const Bytes old = test_cipher().seal_record(Table::inodes, key, Kind::inode, 1, as_bytes("body"));
+  const auto cipher = next_cipher();
+
+  EXPECT_EQ(cipher->older_epoch(), kEpoch);
+  EXPECT_EQ(text_of(cipher->open_record(Table::inodes, key, old).value().body), "body");
+  const Bytes anew = cipher->seal_record(Table::inodes, key, Kind::inode, 1, as_bytes("body"));
+  EXPECT_EQ(value_epoch(old), kEpoch);
+  EXPECT_EQ(value_epoch(anew), kEpoch + 1);
+  EXPECT_EQ(text_of(cipher->open_record(Table::inodes, key, anew).value().body), "body");
+  EXPECT_TRUE(test_cipher().open_record(Table::inodes, key, anew).is(Code::corrupt));
+
+  cipher->refuse_older();
+  Damage damage{};
+  EXPECT_TRUE(cipher->open_record(Table::inodes, key, old, &damage).is(Code::corrupt));
+  EXPECT_EQ(damage, Damage::tampering);
+  EXPECT_TRUE(cipher->open_record(Table::inodes, key, anew).ok());
+}
+
+TEST(RecordTest, OfOneEpochDoesNotPassForOneOfAnother) {
+  const Bytes key = database_key(1);
+  Bytes value = test_cipher().seal_record(Table::inodes, key, Kind::inode, 1, as_bytes("body"));
+  value[4] = kEpoch + 1;
+  EXPECT_TRUE(next_cipher()->open_record(Table::inodes, key, with_new_checksum(Table::inodes, key, value)).is(Code::corrupt));
+  value[4] = kEpoch - 1;
+  EXPECT_TRUE(next_cipher()->open_record(Table::inodes, key, with_new_checksum(Table::inodes, key, value)).is(Code::corrupt));
+}
+
+TEST(SetSummandTest, IsThatOfTheValuesOwnEpoch) {
+  const auto cipher = next_cipher();
+  const Bytes key = database_key(1);
+  const auto checksum = counting<16>(0);
+
+  EXPECT_EQ(cipher->set_summand(Table::inodes, key, checksum, kEpoch),
+            test_cipher().set_summand(Table::inodes, key, checksum, kEpoch));
+  EXPECT_NE(cipher->set_summand(Table::inodes, key, checksum, kEpoch + 1),
+            test_cipher().set_summand(Table::inodes, key, checksum, kEpoch));
 }
 
 TEST(RecordTest, DiagnosesEveryFlippedBit) {
@@ -328,6 +385,81 @@ TEST_P(BlockTest, RoundTripsEveryLength) {
     EXPECT_EQ(out, plain);
     EXPECT_EQ(block.ref, ref_of(kPlace, block.value));
     EXPECT_EQ(block.value.size(), block_value_size(size));
+  }
+}
+
+TEST_P(BlockTest, SealedAnewStillIsWhatItsReferenceSpeaksOf) {
+  const auto cipher = next_cipher();
+  for (size_t size : {size_t{1}, size_t{4097}, size_t{kBlockSize}}) {
+    const Bytes plain(size, 'p');
+    const SealedBlock old = cipher_.seal_block(GetParam(), kPlace, Kind::data_block, plain);
+    Bytes out(size);
+    ASSERT_TRUE(cipher->open_block(kPlace, old.ref, Kind::data_block, old.value, out).ok());
+
+    const Bytes anew = cipher->reseal_block(kPlace, old.ref, Kind::data_block, old.value).value();
+
+    EXPECT_EQ(anew.size(), old.value.size());
+    EXPECT_EQ(value_epoch(anew), kEpoch + 1);
+    EXPECT_EQ(anew, cipher->reseal_block(kPlace, old.ref, Kind::data_block, old.value).value());
+    Damage damage{};
+    EXPECT_TRUE(cipher->open_block(kPlace, old.ref, Kind::data_block, anew, out, &damage).ok());
+    EXPECT_EQ(damage, Damage::none);
+    EXPECT_EQ(out, plain);
+    EXPECT_TRUE(cipher->is_sealed_for(kPlace, Kind::data_block, static_cast<uint32_t>(size),
+                                      ByteView(anew).first(block_text_offset(size))));
+    EXPECT_TRUE(cipher_.open_block(kPlace, old.ref, Kind::data_block, anew, out).is(Code::corrupt));
+
+    // Sealed once more by the key after that one.
+    Cipher third(test_master(2), kVault, kEpoch + 2);
+    third.accept_older(test_master(1), kEpoch + 1);
+    const Bytes again = third.reseal_block(kPlace, old.ref, Kind::data_block, anew).value();
+    EXPECT_TRUE(third.open_block(kPlace, old.ref, Kind::data_block, again, out).ok());
+    EXPECT_TRUE(third.open_block(kPlace, old.ref, Kind::data_block, old.value, out).is(Code::corrupt)) << "two epochs old";
+  }
+}
+
+TEST_P(BlockTest, SealedAnewIsBoundToItsWriteAndItsPlace) {
+  const auto cipher = next_cipher();
+  const Bytes plain(5000, 'p');
+  const SealedBlock old = cipher_.seal_block(GetParam(), kPlace, Kind::data_block, plain);
+  const SealedBlock other = cipher_.seal_block(GetParam(), kPlace, Kind::data_block, Bytes(5000, 'q'));
+  const Bytes anew = cipher->reseal_block(kPlace, old.ref, Kind::data_block, old.value).value();
+  Bytes out(plain.size());
+
+  EXPECT_TRUE(cipher->open_block(kPlace, other.ref, Kind::data_block, anew, out).is(Code::corrupt)) << "another write";
+  BlockPlace place = kPlace;
+  place.index += 1;
+  EXPECT_TRUE(cipher->open_block(place, old.ref, Kind::data_block, anew, out).is(Code::corrupt));
+  EXPECT_TRUE(cipher->open_block(kPlace, old.ref, Kind::map_node, anew, out).is(Code::corrupt));
+  // A block as it was written does not pass for one that was sealed anew, nor the other way round.
+  for (const auto& [value, schema] : {std::pair{&old.value, uint8_t{2}}, std::pair{&anew, uint8_t{1}}}) {
+    Bytes altered = *value;
+    altered[2] = schema;
+    altered = with_new_checksum(Table::blocks, database_key(kPlace.id), std::move(altered));
+    EXPECT_TRUE(cipher->open_block(kPlace, old.ref, Kind::data_block, altered, out).is(Code::corrupt));
+  }
+  // One whose tag is not its reference's is not sealed anew.
+  BlockRef forged = old.ref;
+  forged.tag[0] ^= 1;
+  EXPECT_TRUE(cipher->reseal_block(kPlace, forged, Kind::data_block, old.value).is(Code::corrupt));
+
+  cipher->refuse_older();
+  EXPECT_TRUE(cipher->open_block(kPlace, old.ref, Kind::data_block, old.value, out).is(Code::corrupt));
+  EXPECT_TRUE(cipher->open_block(kPlace, old.ref, Kind::data_block, anew, out).ok());
+}
+
+TEST_P(BlockTest, SealedAnewDiagnosesEveryFlippedBit) {
+  const auto cipher = next_cipher();
+  const Bytes plain(40, 'p');
+  const SealedBlock old = cipher_.seal_block(GetParam(), kPlace, Kind::data_block, plain);
+  const Bytes anew = cipher->reseal_block(kPlace, old.ref, Kind::data_block, old.value).value();
+  for (size_t bit = 0; bit < (anew.size() - kChecksumSize) * 8; ++bit) {
+    Bytes altered = anew;
+    altered[bit / 8] ^= static_cast<uint8_t>(1u << (bit % 8));
+    altered = with_new_checksum(Table::blocks, database_key(kPlace.id), std::move(altered));
+    Bytes out(plain.size(), 'x');
+    EXPECT_TRUE(cipher->open_block(kPlace, old.ref, Kind::data_block, altered, out).is(Code::corrupt)) << "bit " << bit;
+    EXPECT_EQ(out, Bytes(plain.size())) << "bit " << bit;
   }
 }
 
@@ -447,7 +579,7 @@ TEST(SuiteDeathTest, ABlockThatTheCpuCannotReadIsNamedAsSuch) {
 
 TEST(FrameTest, IsBoundToItsHeader) {
   const Cipher cipher = test_cipher();
-  auto header = counting<kFrameHeaderSize>(0);
+  auto header = frame_header();
   const Bytes sealed = cipher.seal_frame(header, as_bytes("payload"));
 
   EXPECT_EQ(text_of(*cipher.open_frame(header, sealed)), "payload");
@@ -456,8 +588,40 @@ TEST(FrameTest, IsBoundToItsHeader) {
   EXPECT_TRUE(cipher.open_frame(header, sealed).is(Code::corrupt));
 }
 
+TEST(FrameTest, OfTheEpochBeforeOpensWhileThatIsAccepted) {
+  Bytes header;
+  Writer(header).raw(as_bytes("TAINJNL1")).u32(87).u32(kEpoch).u64(1).raw(Id32{});
+  const Bytes sealed = test_cipher().seal_frame(header, as_bytes("payload"));
+  const auto cipher = next_cipher();
+
+  EXPECT_EQ(text_of(*cipher->open_frame(header, sealed)), "payload");
+  cipher->refuse_older();
+  EXPECT_TRUE(cipher->open_frame(header, sealed).is(Code::corrupt));
+}
+
+TEST(NameHashTest, EachEpochsCookiesAreAboveThoseOfTheOnesBefore) {
+  uint64_t highest = 0;
+  for (uint32_t epoch : {1u, 2u, 3u, kEpochMax}) {
+    const Cipher cipher(test_master(), kVault, epoch);
+    uint64_t lowest_here = UINT64_MAX, highest_here = 0;
+    for (int name = 0; name < 100; ++name) {
+      const uint64_t hash = cipher.name_hash(kRootIno, std::to_string(name));
+      EXPECT_EQ(hash % 16, 0u);
+      EXPECT_EQ(cookie_epoch(Cookie{hash}), epoch);
+      EXPECT_EQ(cookie_epoch(Cookie{hash + 15}), epoch);
+      lowest_here = std::min(lowest_here, hash);
+      highest_here = std::max(highest_here, hash);
+    }
+    EXPECT_GT(lowest_here, highest);
+    EXPECT_LT(highest_here, uint64_t{1} << 63) << "an offset of readdir is not negative";
+    highest = highest_here;
+  }
+  EXPECT_EQ(next_cipher()->older_name_hash(kRootIno, "entry.md"), test_cipher().name_hash(kRootIno, "entry.md"));
+  EXPECT_FALSE(test_cipher().older_name_hash(kRootIno, "entry.md").has_value());
+}
+
 TEST(NameHashTest, LeavesTheLowBitsFreeAndDependsOnDirectoryAndName) {
-  const Cipher cipher = test_cipher();
+  const Cipher cipher(test_master(), kVault, 1);
   std::set<uint64_t> seen;
   for (uint64_t directory = 1; directory <= 10; ++directory) {
     for (int name = 0; name < 100; ++name) {

@@ -87,6 +87,7 @@ class FormatTest : public testing::Test {
   }
 
   static MasterKey master_key() { return MasterKey{Secret::copy_of(counting<32>(0x00))}; }
+  static MasterKey next_master_key() { return MasterKey{Secret::copy_of(counting<32>(0x80))}; }
   static VaultId vault_id() { return {counting<16>(0x20)}; }
 
   static Inode some_inode() {
@@ -124,6 +125,7 @@ class FormatTest : public testing::Test {
   }
 
   const Cipher cipher_{master_key(), vault_id(), 1};
+  Cipher next_cipher_{next_master_key(), vault_id(), 2};
   static std::map<std::string, Bytes>* page_;
 };
 std::map<std::string, Bytes>* FormatTest::page_ = nullptr;
@@ -131,8 +133,10 @@ std::map<std::string, Bytes>* FormatTest::page_ = nullptr;
 TEST_F(FormatTest, PageShowsTheseExamplesAndNoOthers) {
   std::vector<std::string> names;
   for (const auto& [name, bytes] : *page_) names.push_back(name);
-  EXPECT_EQ(names, (std::vector<std::string>{"block value, suite 1", "block value, suite 2", "directory entry body",
-                                             "directory entry key", "header", "inode body", "journal chain value",
+  EXPECT_EQ(names, (std::vector<std::string>{"block value, resealed", "block value, suite 1",
+                                             "block value, suite 2", "directory entry body",
+                                             "directory entry key", "directory entry key, epoch 2", "header",
+                                             "header, master key under change", "inode body", "journal chain value",
                                              "journal frame", "journal payload", "map node", "past name body",
                                              "past name key", "record value", "set summand", "state body",
                                              "version body", "version key", "xattrs body"}));
@@ -148,6 +152,27 @@ TEST_F(FormatTest, Header) {
   header.slots.push_back(make_slot(header, master_key(), password, kKdfFloor, 1'790'000'000).value());
 
   expect_example("header", encode_header(header, cipher_));
+}
+
+TEST_F(FormatTest, HeaderWhileTheMasterKeyIsChanged) {
+  FixedRandom fixed;
+  Header header;
+  header.minor = kFormatMinorRotated;
+  header.vault = vault_id();
+  header.sequence = 2;
+  header.epoch = 2;
+  header.suite = Suite::aes_256_gcm;
+  header.previous = hash256(page_->at("header"));
+  header.key_check = next_cipher_.key_check();
+  const Secret password = Secret::copy_of(as_bytes("correct horse"));
+  header.slots.push_back(make_slot(header, next_master_key(), password, kKdfFloor, 1'790'000'000).value());
+  header.older = wrap_older(header, next_master_key(), master_key(), 1);
+
+  const Bytes bytes = encode_header(header, next_cipher_);
+
+  expect_example("header, master key under change", bytes);
+  EXPECT_TRUE(verify_header(decode_header(bytes).value(), bytes, next_master_key()).ok());
+  EXPECT_EQ(make_cipher(header, next_master_key()).value()->older_epoch(), 1u);
 }
 
 TEST_F(FormatTest, RecoveryWords) {
@@ -166,6 +191,8 @@ TEST_F(FormatTest, InodeBody) { expect_example("inode body", with_prefix(kInodeS
 TEST_F(FormatTest, DirectoryEntryBodyAndKey) {
   const Dirent dirent = some_dirent(cipher_);
   expect_example("directory entry key", dirent_key(dirent.directory, dirent.cookie));
+  expect_example("directory entry key, epoch 2",
+                 dirent_key(dirent.directory, Cookie{next_cipher_.name_hash(kRootIno, dirent.name)}));
   expect_example("directory entry body", with_prefix(kDirentSchema, encode_dirent(dirent)));
 }
 
@@ -226,7 +253,7 @@ TEST_F(FormatTest, RecordValueAndItsSetSummand) {
   const Bytes value = cipher_.seal_record(Table::dirents, key, Kind::dirent, kDirentSchema, encode_dirent(dirent));
 
   expect_example("record value", value);
-  expect_example("set summand", cipher_.set_summand(Table::dirents, key, ByteView(value).last(kChecksumSize)));
+  expect_example("set summand", cipher_.set_summand(Table::dirents, key, ByteView(value).last(kChecksumSize), 1));
 }
 
 TEST_F(FormatTest, BlockValues) {
@@ -236,6 +263,10 @@ TEST_F(FormatTest, BlockValues) {
     FixedRandom fixed;
     const SealedBlock sealed = cipher_.seal_block(suite, place, Kind::data_block, as_bytes("hello\n"));
     expect_example("block value, suite " + std::to_string(static_cast<int>(suite)), sealed.value);
+    if (suite == Suite::aes_256_gcm) continue;
+    next_cipher_.accept_older(master_key(), 1);
+    expect_example("block value, resealed",
+                   next_cipher_.reseal_block(place, sealed.ref, Kind::data_block, sealed.value).value());
   }
 }
 

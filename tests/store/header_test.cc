@@ -81,6 +81,63 @@ TEST_F(HeaderTest, RoundTrips) {
   EXPECT_EQ(*decoded, header);
 }
 
+TEST_F(HeaderTest, CarriesTheOlderMasterKeyWhileItIsNeeded) {
+  const MasterKey older{Secret::random(32)};
+  Header header = made_->header;
+  header.minor = kFormatMinorRotated;
+  header.epoch = 3;
+  const Bytes without = encode(header);
+  EXPECT_EQ(without.size(), bytes_->size() + 1);
+  EXPECT_EQ(decode_header(without).value(), header);
+  EXPECT_EQ(make_cipher(header, made_->master).value()->older_epoch(), 0u);
+
+  header.older = wrap_older(header, made_->master, older, 2);
+  const Bytes bytes = encode(header);
+
+  EXPECT_EQ(bytes.size(), without.size() + 4 + kWrapSize);
+  EXPECT_EQ(decode_header(bytes).value(), header);
+  const Cipher before(older, header.vault, 2);
+  const Bytes value = before.seal_record(Table::inodes, as_bytes("key"), Kind::inode, 1, as_bytes("body"));
+  auto cipher = make_cipher(header, made_->master);
+  ASSERT_TRUE(cipher.ok()) << cipher.error().message();
+  EXPECT_EQ((*cipher)->older_epoch(), 2u);
+  EXPECT_TRUE((*cipher)->open_record(Table::inodes, as_bytes("key"), value).ok());
+}
+
+TEST_F(HeaderTest, TheOlderMasterKeyOpensOnlyWhereItBelongs) {
+  Header header = made_->header;
+  header.minor = kFormatMinorRotated;
+  header.epoch = 3;
+  header.older = wrap_older(header, made_->master, MasterKey{Secret::random(32)}, 2);
+  ASSERT_TRUE(make_cipher(header, made_->master).ok());
+
+  EXPECT_TRUE(make_cipher(header, MasterKey{Secret::random(32)}).is(Code::header_damaged));
+  Header other = header;
+  other.vault.bytes[0] ^= 1;
+  EXPECT_TRUE(make_cipher(other, made_->master).is(Code::header_damaged));
+  other = header;
+  other.epoch = 4;
+  EXPECT_TRUE(make_cipher(other, made_->master).is(Code::header_damaged));
+  other = header;
+  other.older->epoch = 1;
+  EXPECT_TRUE(make_cipher(other, made_->master).is(Code::header_damaged));
+}
+
+TEST_F(HeaderTest, RefusesAnOlderMasterKeyThatIsNotOlderAndMoreThanOne) {
+  Header header = made_->header;
+  header.minor = kFormatMinorRotated;
+  header.epoch = 3;
+  for (uint32_t epoch : {0u, 3u, 4u}) {
+    header.older = OlderMaster{.epoch = epoch, .wrap = {}};
+    EXPECT_TRUE(decode_header(encode(header)).is(Code::header_damaged)) << epoch;
+  }
+  header.older->epoch = 2;
+  Bytes bytes = encode(header);
+  ASSERT_TRUE(decode_header(bytes).ok());
+  bytes[bytes.size() - 64 - 80 - kWrapSize - 4 - 1] = 2;
+  EXPECT_TRUE(decode_header(rehashed(bytes)).is(Code::header_damaged));
+}
+
 TEST_F(HeaderTest, LaysItsFieldsOutAsDocumented) {
   Reader in(*bytes_);
 
@@ -144,9 +201,13 @@ TEST_F(HeaderTest, ALaterFormatIsNamedAsSuch) {
   EXPECT_TRUE(next_major.is(Code::format_too_new));
   EXPECT_FALSE(next_major.error().hint().empty());
   EXPECT_TRUE(decode_header(forged([](Bytes& bytes) { bytes[12] = 0; })).is(Code::header_damaged));
-  EXPECT_TRUE(decode_header(forged([](Bytes& bytes) { bytes[14] = 2; })).ok()) << "a later minor with nothing unknown";
-  EXPECT_TRUE(
-      decode_header(forged([](Bytes& bytes) { bytes[14] = 2, bytes[kSlotOffset] = 7; })).is(Code::format_too_new));
+  Header rotated = made_->header;
+  rotated.minor = kFormatMinorRotated;
+  Bytes later = encode(rotated);
+  later[14] = 3;
+  EXPECT_TRUE(decode_header(rehashed(later)).ok()) << "a later minor with nothing unknown";
+  later[kSlotOffset] = 7;
+  EXPECT_TRUE(decode_header(rehashed(later)).is(Code::format_too_new));
 }
 
 TEST_F(HeaderTest, AFormatOfADevelopmentVersionIsNamedAsSuch) {

@@ -9,7 +9,7 @@ Usage: make_vectors.py           writes vectors.txt beside itself
        make_vectors.py --check   compares it instead; exits 1 if it differs, 77 if a package is missing
 
 tests/store/vectors_test.cc compares what tain makes with vectors.txt. Inputs are those of docs/format.md §8: master key
-00 01 … 1f, vault id 20 … 2f, epoch 1, and "random" bytes a0 a1 a2 … from the beginning of each vector.
+00 01 … 1f, vault id 20 … 2f, epoch 1 (after a change of the master key: 80 … 9f, epoch 2), and "random" bytes a0 a1 a2 … from the beginning of each vector.
 """
 import hashlib
 import itertools
@@ -27,6 +27,8 @@ except ImportError as missing:
 MASTER = bytes(range(0x00, 0x20))
 VAULT = bytes(range(0x20, 0x30))
 EPOCH = 1
+NEXT_MASTER = bytes(range(0x80, 0xa0))
+NEXT_EPOCH = 2
 NONE = bytes(16)
 CELL = 4096
 
@@ -99,8 +101,8 @@ def seal(key, label, ad, message, random):
     return s + both[32:] + xchacha20_poly1305(both[:32], bytes(24), h(ad), message)
 
 
-def subkey(label):
-    return kdf(MASTER, label, VAULT, u32(EPOCH), 32)
+def subkey(label, epoch=EPOCH):
+    return kdf(MASTER if epoch == EPOCH else NEXT_MASTER, label, VAULT, u32(epoch), 32)
 
 
 def argon2id(password, salt, passes, memory):
@@ -111,13 +113,13 @@ def argon2id(password, salt, passes, memory):
 LABELS = ["tain1.hdrmac", "tain1.kcv", "tain1.record", "tain1.content", "tain1.journal", "tain1.set", "tain1.dirhash",
           "tain1.xk", "tain1.hm", "tain1.rec", "tain1.blk", "tain1.cells", "tain1.jrn", "tain1.sd", "tain1.dh",
           "tain1.kek", "tain1.export", "tain1.wrap", "tain1.xwrap", "tain1.name", "tain1.head", "tain1.local",
-          "tain1.ring"]
+          "tain1.ring", "tain1.older"]
 KDF_COST = (2, 64 << 20)
 NOW = 1_790_000_000
 
 
-def slot(type_, secret, keyfile, suite, random):
-    """A whole key slot, and its export key."""
+def slot(type_, secret, keyfile, suite, random, minor=1, epoch=EPOCH):
+    """A whole key slot."""
     slot_id = random.take(8)
     if type_ in (1, 2):
         salt = random.take(16)
@@ -128,18 +130,23 @@ def slot(type_, secret, keyfile, suite, random):
         pwk = secret.ljust(32, b"\0")
     kek = kdf(pwk, "tain1.kek", VAULT, slot_id + h(keyfile), 32)
     export = kdf(kek, "tain1.export", VAULT, slot_id, 32)
-    ad = b"TAINVLT1" + u16(1) + u16(1) + VAULT + u32(EPOCH) + u8(suite) + public
-    wrap = seal(kek, "tain1.wrap", ad, MASTER, random)
-    xwrap = seal(subkey("tain1.xk"), "tain1.xwrap", ad, export, random)
+    ad = b"TAINVLT1" + u16(1) + u16(minor) + VAULT + u32(epoch) + u8(suite) + public
+    wrap = seal(kek, "tain1.wrap", ad, MASTER if epoch == EPOCH else NEXT_MASTER, random)
+    xwrap = seal(subkey("tain1.xk", epoch), "tain1.xwrap", ad, export, random)
     return public + wrap + xwrap
 
 
-def header(suite, slots):
-    body = u16(1) + u16(1) + VAULT + u64(1) + u32(EPOCH) + u8(suite) + u8(len(slots)) + u16(0) + bytes(32)
-    body += subkey("tain1.kcv") + b"".join(slots) + bytes(16 + 64)
+def header(suite, slots, older=b"", minor=1, epoch=EPOCH):
+    body = u16(1) + u16(minor) + VAULT + u64(1) + u32(epoch) + u8(suite) + u8(len(slots)) + u16(0) + bytes(32)
+    body += subkey("tain1.kcv", epoch) + b"".join(slots) + older + bytes(16 + 64)
     before = b"TAINVLT1" + u32(8 + 4 + len(body) + 64) + body
-    mac = kdf(subkey("tain1.hdrmac"), "tain1.hm", NONE, h(before), 32)
+    mac = kdf(subkey("tain1.hdrmac", epoch), "tain1.hm", NONE, h(before), 32)
     return before + mac + h(before + mac)
+
+
+def older_master(random):
+    ad = b"TAINVLT1" + u16(1) + u16(2) + VAULT + u32(NEXT_EPOCH) + u32(EPOCH)
+    return u32(EPOCH) + seal(subkey("tain1.ring", NEXT_EPOCH), "tain1.older", ad, MASTER, random)
 
 
 def record(table, key, kind, schema, body, random):
@@ -149,12 +156,12 @@ def record(table, key, kind, schema, body, random):
     return clear + seal(subkey("tain1.record"), "tain1.rec", ad, u16(schema) + u32(EPOCH) + body, random)
 
 
-def block(suite, kind, content, writer, number, level, index, plain, random):
-    """Likewise."""
-    start = u8(kind) + u8(suite) + u16(1) + u32(EPOCH) + content
+def block(suite, kind, content, writer, number, level, index, plain, random, epoch=EPOCH):
+    """Likewise. Of the next epoch: what takes the place of the same block of the first one."""
+    start = u8(kind) + u8(suite) + u16(1 if epoch == EPOCH else 2) + u32(epoch) + content
     r = random.take(24)
     ad = h(b"TBLK" + start + VAULT + u64(writer) + u64(number) + u8(level) + u64(index) + u32(len(plain)))
-    both = kdf(subkey("tain1.content"), "tain1.blk", NONE, r + ad, 64)
+    both = kdf(subkey("tain1.content", epoch), "tain1.blk", NONE, r + ad, 64)
     tags, ciphertext = b"", b""
     for i in range((len(plain) + CELL - 1) // CELL):
         cell = plain[i * CELL:(i + 1) * CELL]
@@ -172,9 +179,12 @@ def frame_payload(frame_header, payload, random):
     return seal(subkey("tain1.journal"), "tain1.jrn", b"TJNL" + VAULT + frame_header, payload, random)
 
 
-def name_hash(directory, name):
-    hashed = kdf(subkey("tain1.dirhash"), "tain1.dh", NONE, u64(directory) + name, 32)
-    return max(int.from_bytes(hashed[:8], "little") >> 2 & ~15, 16)
+def name_hash(directory, name, epoch=EPOCH):
+    hashed = kdf(subkey("tain1.dirhash", epoch), "tain1.dh", NONE, u64(directory) + name, 32)
+    number = int.from_bytes(hashed[:8], "little")
+    if epoch == 1:
+        return max(number >> 2 & ~15, 16)
+    return 1 << 62 | (epoch - 1) << 56 | number >> 8 & ~15
 
 
 def pattern(n):
@@ -198,16 +208,24 @@ def vectors():
     slots.append(slot(3, bytes(range(0x60, 0x74)), b"", 1, random))
     yield "header, three slots", header(1, slots)
     yield "header, suite 2, recovery words", header(2, [slot(3, bytes(range(0x60, 0x74)), b"", 2, Random())])
+    for last in (False, True):
+        random = Random()
+        slots = [slot(1, password, b"", 1, random, 2, NEXT_EPOCH)]
+        older = u8(0) if last else u8(1) + older_master(random)
+        yield "header, master key " + ("changed" if last else "under change"), header(1, slots, older, 2, NEXT_EPOCH)
 
     yield "record", record(2, u64(2)[::-1], 1, 1, b"the body of a record", Random())
     content = bytes(range(0x40, 0x50))
     for suite in (1, 2):
         for n in (0, 1, 4095, 4096, 4097, 10_000):
             yield f"block, suite {suite}, {n} bytes", block(suite, 5, content, 7, 1, 0, 3, pattern(n), Random())
+            yield (f"resealed block, suite {suite}, {n} bytes",
+                   block(suite, 5, content, 7, 1, 0, 3, pattern(n), Random(), NEXT_EPOCH))
         yield f"map node, suite {suite}", block(suite, 4, content, 7, 2, 1, 128, pattern(63), Random())
     yield "frame payload", frame_payload(bytes(range(56)), b"the changes", Random())
     for name in (b"a.md", b"", "Tagebuch ä".encode(), b"x" * 255):
         yield "name hash " + (name.hex() or "of nothing"), u64(name_hash(1, name))
+        yield "name hash of epoch 2, " + (name.hex() or "of nothing"), u64(name_hash(1, name, NEXT_EPOCH))
     yield "set summand", kdf(subkey("tain1.set"), "tain1.sd", NONE, u8(3) + str16(b"a key") + bytes(range(16)), 32)
 
 
