@@ -288,8 +288,9 @@ void Committer::report(const Result<>& committed) {
 
 /// On a full disk: what the last commit freed is not used by LMDB before the commit after the next, because the last
 /// state must survive a crash of the next commit. So make an empty one, for which the reserve is kept.
-Result<> Committer::write_empty(const RetentionPolicy& policy) {
+Result<> Committer::write_empty(const RetentionPolicy& policy, const std::function<Result<>(Batch&)>& work) {
   Batch batch = TRY(Batch::begin(set_.database(), state_));
+  if (work) TRY(work(batch));
   State state = state_;  // with the journal's old position: its frames are still needed
   state.retention = policy;
   ++state.commit_number;
@@ -303,6 +304,21 @@ Result<> Committer::write_empty(const RetentionPolicy& policy) {
 Result<> Committer::free_pages() noexcept {
   std::lock_guard one_commit(commit_mutex_);
   return write_empty(state_.retention);
+}
+
+Result<> Committer::rewrite(const std::function<Result<>(Batch&)>& work) noexcept {
+  std::lock_guard one_commit(commit_mutex_);
+  return write_empty(state_.retention, work);
+}
+
+Result<> Committer::erase_journal() noexcept {
+  for (;;) {
+    TRY(commit());
+    std::lock_guard one_commit(commit_mutex_);
+    std::lock_guard no_frame(journal_mutex_);
+    if (journal_position(state_) != journal_.position()) continue;  // a frame came between
+    return journal_.erase();
+  }
 }
 
 Result<> Committer::set_retention(const RetentionPolicy& policy) noexcept {

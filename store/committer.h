@@ -45,6 +45,12 @@ class Committer {
   /// For when commit() fails: everything changed up to now is durable in the journal afterwards. False if it cannot be.
   bool keep_in_journal();
 
+  /// Commits what `work` puts, and nothing else. For what changes no value's meaning: it does not show in the working set.
+  /// Errors: those of `work`, no_space, io, corrupt.
+  Result<> rewrite(const std::function<Result<>(Batch&)>& work) noexcept;
+  /// Leaves nothing in the journal that was ever written to it. Everything is in the database afterwards.
+  Result<> erase_journal() noexcept;
+
   /// From now on the vault keeps that; durable when it returns. Errors: no_space, io, corrupt.
   Result<> set_retention(const RetentionPolicy& policy) noexcept;
 
@@ -64,7 +70,7 @@ class Committer {
     BlockRef ref;                  // of the sealed block
   };
   Result<std::vector<BlockJob>> plan_blocks(const Frozen& frozen);
-  Result<> write_empty(const RetentionPolicy& policy);
+  Result<> write_empty(const RetentionPolicy& policy, const std::function<Result<>(Batch&)>& work = {});
   bool write_frame(Tick target);
   void report(const Result<>& committed);
   /// On a full disk the longest values come first: there are fewest rows of free pages for them (SpaceNeed::fits).

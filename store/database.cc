@@ -364,6 +364,34 @@ Result<> Batch::remove(Table table, ByteView key) {
   return {};
 }
 
+Result<std::optional<Bytes>> Batch::older_value(Table table, ByteView key) {
+  const uint32_t older = database_->cipher().older_epoch();
+  const auto stored = TRY(txn_.get(table, key));
+  if (!stored.has_value() || older == 0 || value_epoch(*stored) != older) return std::optional<Bytes>();
+  return std::optional<Bytes>(Bytes(stored->begin(), stored->end()));
+}
+
+Result<bool> Batch::reseal_record(Table table, ByteView key) {
+  const auto old = TRY(older_value(table, key));
+  if (!old.has_value()) return false;
+  auto record = database_->cipher().open_record(table, key, *old);
+  if (record.is(Code::corrupt)) return false;
+  const Cipher::Record opened = TRY(std::move(record));
+  TRY(put_record(table, key, opened.kind, opened.schema, opened.body, false));
+  return true;
+}
+
+Result<bool> Batch::reseal_block(const BlockPlace& place, const BlockRef& ref, Kind kind) {
+  const auto key = block_key(ref.id);
+  const auto old = TRY(older_value(Table::blocks, key));
+  if (!old.has_value()) return false;
+  auto resealed = database_->cipher().reseal_block(place, ref, kind, *old);
+  if (resealed.is(Code::corrupt)) return false;
+  const Bytes value = TRY(std::move(resealed));
+  TRY(put(Table::blocks, key, value, false));
+  return true;
+}
+
 Result<State> Batch::commit(State state) && {
   state.sets = sets_;
   TRY(put_record(Table::state, kStateKey, Kind::state, kStateSchema, encode_state(state), false));

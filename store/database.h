@@ -65,6 +65,7 @@ class Database {
   /// The same of what a cursor found in the tables of these.
   Result<Version> open_version(const Cursor::Item& item, Damage* damage = nullptr) const;
   Result<PastName> open_past_name(const Cursor::Item& item, Damage* damage = nullptr) const;
+  Result<Dirent> open_dirent(const Cursor::Item& item, Damage* damage = nullptr) const;
   /// Versions of the inode, newest first, at most `limit`. A damaged one is an error: what it shares is not known. With
   /// `damaged` it is left out instead, and that gets when it ended.
   Result<std::vector<Version>> load_versions(const ReadTxn& txn, Ino ino, size_t limit = SIZE_MAX,
@@ -107,7 +108,6 @@ class Database {
 
  private:
   Result<> walk_past_names(const ReadTxn& txn, std::optional<Ino> directory, uint64_t from, std::vector<PastName>& out);
-  Result<Dirent> open_dirent(const Cursor::Item& item, Damage* damage) const;
   Env& env_;
   const Cipher& cipher_;
   BlockCache cache_;
@@ -142,6 +142,10 @@ class Batch {
   void reserved_block_sealed(const BlockId& id, ByteView value);
   /// Harmless when the key is not there.
   Result<> remove(Table table, ByteView key);
+  /// Seals a record of the older epoch anew, whatever it says. False: it is not there, not of that epoch, or damaged.
+  Result<bool> reseal_record(Table table, ByteView key);
+  /// The same of a block. Errors: also suite_missing.
+  Result<bool> reseal_block(const BlockPlace& place, const BlockRef& ref, Kind kind);
   /// Commits with `state`, whose digests are overwritten by this batch's. Returns the state as stored.
   Result<State> commit(State state) &&;
 
@@ -149,6 +153,8 @@ class Batch {
   Batch(Database& database, WriteTxn txn, const State& state)
       : database_(&database), txn_(std::move(txn)), sets_(state.sets) {}
   Result<> put(Table table, ByteView key, ByteView value, bool fresh);
+  /// The value, if it is of the older epoch.
+  Result<std::optional<Bytes>> older_value(Table table, ByteView key);
   void count(Table table, ByteView key, ByteView value, bool added);
 
   Database* database_;

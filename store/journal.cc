@@ -64,14 +64,18 @@ Id32 chain_value(ByteView header, ByteView sealed) {
   return hash256(ends);
 }
 
+Result<> write_zeros(int fd) {
+  const Bytes zeros(size_t{1} << 20);
+  for (uint64_t offset = 0; offset < kJournalSize; offset += zeros.size()) TRY(write_exactly(fd, zeros, offset));
+  return {};
+}
+
 }  // namespace
 
 Result<> Journal::create(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.valid()) return errno_error(errno, "create " + path);
-  const Bytes zeros(size_t{1} << 20);
-  for (uint64_t offset = 0; offset < kJournalSize; offset += zeros.size())
-    TRY(write_exactly(fd.get(), zeros, offset));
+  TRY(write_zeros(fd.get()));
   if (::fsync(fd.get()) != 0) return errno_error(errno, "flush " + path);
   return fsync_directory(path.substr(0, path.rfind('/') + 1));
 }
@@ -178,6 +182,14 @@ void Journal::abandon() {
   usable_ = false;
   ++position_.sequence;
   fill_random(position_.chain);
+}
+
+Result<> Journal::erase() {
+  restart();
+  if (!fd_.valid()) return {};
+  TRY(write_zeros(fd_.get()));
+  if (::fsync(fd_.get()) != 0) return errno_error(errno, "flush " + path_);
+  return {};
 }
 
 void Journal::restart() {

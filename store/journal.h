@@ -51,6 +51,8 @@ class Journal {
   Result<> append(ByteView payload);
   /// The database has everything up to position(): the next frame goes to the start of the file.
   void restart();
+  /// restart(), and zeros over all that the file holds, durable. Errors: io.
+  Result<> erase();
   /// Appends nothing more until restart(): changes that left the working set for a frame never got here.
   void abandon();
   /// False between a failed append (or abandon) and restart().

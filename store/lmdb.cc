@@ -511,6 +511,10 @@ Result<std::vector<uint64_t>> WriteTxn::spare_pages() const {
   return read_free_list(env_->pages_, snapshot_->free_list, snapshot_->last_page, nullptr, kNoPage, oldest);
 }
 
+Result<bool> WriteTxn::is_older_state_read() const {
+  return TRY(oldest_state_read(env_->env_, snapshot_->transaction)) < snapshot_->transaction;
+}
+
 int WriteTxn::descriptor() const {
   return env_->descriptor();
 }

@@ -206,6 +206,8 @@ class WriteTxn {
   /// The pages that this transaction may overwrite: nothing of the last two committed states lies there, and nothing
   /// that a reader sees. Ascending. While it lives and puts nothing, nobody needs what they hold. Errors: corrupt, io.
   Result<std::vector<uint64_t>> spare_pages() const;
+  /// Whether somebody sees a state that is older than the last one. Errors: corrupt, io.
+  Result<bool> is_older_state_read() const;
   /// The last page of the file that is or has been in use.
   uint64_t last_page() const { return snapshot_->last_page; }
   /// The database file, open for reading and writing; where it stands belongs to this transaction. Remains LMDB's.

@@ -138,14 +138,15 @@ Result<std::vector<PastName>> PastView::list(Ino directory, uint64_t hlc) {
   auto lock = set_.lock();
   for (PastName& name : TRY(set_.past_names(directory, hlc)))
     if (name.dirent.location_stamp.hlc <= hlc) out.push_back(std::move(name));
+  // Kept out of the lock between the chunks: a name may have gone from one list to the other meanwhile, or, while the
+  // master key is changed, to another cookie.
+  std::stable_sort(out.begin(), out.end(),
+                   [](const PastName& a, const PastName& b) { return a.dirent.name < b.dirent.name; });
+  out.erase(std::unique(out.begin(), out.end(),
+                        [](const PastName& a, const PastName& b) { return a.dirent.name == b.dirent.name; }),
+            out.end());
   std::sort(out.begin(), out.end(),
             [](const PastName& a, const PastName& b) { return a.dirent.cookie < b.dirent.cookie; });
-  // Kept out of the lock between the chunks: a name may have gone from one list to the other meanwhile.
-  out.erase(std::unique(out.begin(), out.end(),
-                        [](const PastName& a, const PastName& b) {
-                          return a.dirent.cookie == b.dirent.cookie && a.dirent.name == b.dirent.name;
-                        }),
-            out.end());
   return out;
 }
 

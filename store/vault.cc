@@ -15,6 +15,7 @@
 #include "store/header_file.h"
 #include "store/janitor.h"
 #include "store/past.h"
+#include "store/rotation.h"
 #include "store/scrub.h"
 #include "store/time_lock.h"
 #include "store/trash.h"
@@ -87,6 +88,7 @@ VaultInfo info_of(const std::string& directory, const LoadedHeader& loaded) {
   info.id = loaded.header.vault;
   info.suite = loaded.header.suite;
   info.epoch = loaded.header.epoch;
+  if (loaded.header.older.has_value()) info.older_epoch = loaded.header.older->epoch;
   info.header_sequence = loaded.header.sequence;
   for (const KeySlot& slot : loaded.header.slots) {
     info.slots.push_back(slot_info(slot));
@@ -111,6 +113,7 @@ struct Vault::Impl {
   std::unique_ptr<Content> content;
   std::unique_ptr<Committer> committer;
   std::unique_ptr<Janitor> janitor;
+  std::unique_ptr<Rotation> rotation;
   bool closed = false;
 
   Impl(VaultInfo vault_info, const OpenOptions& open_options, VaultLock vault_lock, std::unique_ptr<Cipher> keys)
@@ -163,6 +166,11 @@ struct Vault::Impl {
     });
     if (options.committer_thread) committer->start();
     if (options.committer_thread && options.history) janitor->start();
+    // From the first moment on a header of before does not open this vault any more: what is fsynced from now on would be
+    // missing then.
+    if (cipher->older_epoch() != 0) static_cast<void>(committer->free_pages().ok());
+    rotation = std::make_unique<Rotation>(*set, *committer, *cipher, info.directory);
+    if (options.committer_thread && options.rotate_in_background && rotation->running()) rotation->start();
     return {};
   }
 
@@ -220,6 +228,7 @@ struct Vault::Impl {
   Result<> close() {
     if (closed) return {};
     if (janitor != nullptr) janitor->stop();
+    if (rotation != nullptr) rotation->stop();
     if (!options.read_only) {
       auto committed = committer->commit();
       if (committed.ok()) {
@@ -341,6 +350,13 @@ Result<> Vault::set_retention(const RetentionPolicy& policy) {
   return impl_->committer->set_retention(policy);
 }
 std::unique_ptr<Janitor> Vault::make_janitor() { return std::make_unique<Janitor>(*impl_->set, *impl_->committer); }
+std::unique_ptr<Rotation> Vault::make_rotation() {
+  return std::make_unique<Rotation>(*impl_->set, *impl_->committer, *impl_->cipher, impl_->info.directory);
+}
+RotationState Vault::rotation() const {
+  if (impl_->rotation != nullptr) return impl_->rotation->state();
+  return {.running = impl_->cipher->older_epoch() != 0, .epoch = impl_->cipher->epoch()};
+}
 void Vault::set_in_use(std::function<bool(Ino)> in_use) {
   std::lock_guard lock(impl_->set->mutex());
   impl_->set->set_in_use(std::move(in_use));

@@ -30,6 +30,8 @@ class PastView;
 class Trash;
 class TimeLocks;
 class Janitor;
+class Rotation;
+struct RotationState;
 
 struct CreateOptions {
   std::optional<Suite> suite;  // none: AES-256-GCM where the CPU has it, else XChaCha20-Poly1305
@@ -50,6 +52,7 @@ struct OpenOptions {
   bool committer_thread = true;        // tests may drive commits by hand with sync()
   bool foresee_full_disk = true;       // tests may let commits find out
   bool history = false;                // what is overwritten or removed is kept (ADR 13)
+  bool rotate_in_background = true;    // where there is a committer thread: a change of the master key goes on by itself
   Clock* clock = nullptr;              // not owned; null: the system's
 };
 
@@ -59,6 +62,7 @@ struct VaultInfo {
   VaultId id;
   Suite suite = Suite::aes_256_gcm;
   uint32_t epoch = 0;
+  uint32_t older_epoch = 0;  // of the master key before, while it is being changed (ADR 16); else 0
   uint64_t header_sequence = 0;
   std::vector<SlotInfo> slots;
   KdfCost kdf;            // of the first slot with a password; zeros if there is none
@@ -121,6 +125,11 @@ class Vault {
   /// Takes a way in away. `other` must open the vault by another slot: so the last one never goes.
   /// Errors: those of open; not_found, not_permitted (only slots bound to a device would be left, or it is the last).
   static Result<> remove_slot(const std::string& directory, const SlotId& id, const Credential& other);
+  /// A new master key, under the next epoch. Of the slots only the one that `kept` opens stays, wrapping the new key: the
+  /// others cannot be made anew without their secrets. What is stored stays readable; opening the vault seals it anew in
+  /// the background (store/rotation.h). Nobody may have the vault open.
+  /// Errors: those of open; in_use; not_permitted (one is under way already, or there were too many).
+  static Result<> start_rotation(const std::string& directory, const Credential& kept);
   /// Writes a copy of the header into a new file. Needs no key; the copy opens with the keys of today, for ever.
   /// Errors: those of inspect, exists, no_space, io, …
   static Result<> backup_header(const std::string& directory, const std::string& file);
@@ -178,6 +187,10 @@ class Vault {
   /// from what the step before said. Commits wait for a step, some 50 ms. Errors: those of compact_step and sync,
   /// read_only. Threads: any that has no transaction.
   Result<CompactStep> compact(uint64_t from);
+  /// For changing the master key step by step, without rotate_in_background; it must be gone before close().
+  std::unique_ptr<Rotation> make_rotation();
+  /// How the change in the background stands; what has been asked for with make_rotation() has a state of its own.
+  RotationState rotation() const;
   /// Bytes that can still be written before the disk is full, counting what would be given up of the past. Threads: any.
   uint64_t room_bytes() const;
 

@@ -8,6 +8,7 @@
 
 #include "store/database.h"
 #include "store/header_file.h"
+#include "store/recovery_words.h"
 #include "store/vault.h"
 
 namespace tain::store {
@@ -158,6 +159,43 @@ Result<> Vault::remove_slot(const std::string& directory, const SlotId& id, cons
     return Error(Code::not_permitted, "only keys that are bound to a device would be left, and devices break")
         .hint("add a password or recovery words first: tain key add");
   return publish(current, std::move(slots), other);
+}
+
+Result<> Vault::start_rotation(const std::string& directory, const Credential& kept) {
+  const std::string path = TRY(vault_path(directory));
+  const VaultLock vault_lock = TRY(VaultLock::take(path, ""));
+  const OpenHeader current = TRY(open_header(directory, kept));
+  const Header& before = current.loaded.header;
+  if (before.older.has_value())
+    return Error(Code::not_permitted, "the vault's master key is being changed already")
+        .hint("mount the vault, or run tain key rotate, and it goes on");
+  if (before.epoch >= kEpochMax)
+    return Error(Code::not_permitted, "the vault's master key was changed " + std::to_string(before.epoch - 1) +
+                                          " times, and cannot be once more")
+        .hint("copy its files into a new vault");
+  // What does not open with the key of today will not with that of tomorrow.
+  TRY(check_data(path, before, current.unlocked.master));
+
+  const KeySlot& slot = before.slots[current.unlocked.slot];
+  Credential credential = kept.clone();
+  if (slot.type == SlotType::recovery && kept.type == SlotType::password)
+    credential = Credential::from_recovery(TRY(decode_recovery_words(kept.secret.view())));
+  const MasterKey master{Secret::random(32)};
+  Header header = before;
+  header.minor = std::max(header.minor, kFormatMinorRotated);
+  ++header.sequence;
+  ++header.epoch;
+  header.previous = hash256(current.loaded.bytes);
+  header.key_check = Cipher(master, header.vault, header.epoch).key_check();
+  header.slots = {TRY(make_slot(header, master, credential, slot.cost, now_seconds()))};
+  header.older = wrap_older(header, master, current.unlocked.master, before.epoch);
+  const Bytes bytes = encode_header(header, Cipher(master, header.vault, header.epoch));
+
+  // Through the code that will read it, before it replaces anything.
+  const Header decoded = TRY(decode_header(bytes));
+  const Unlocked proven = TRY(unlock(decoded, bytes, kept));
+  TRY(check_data(path, decoded, proven.master));
+  return save_header(path, bytes);
 }
 
 Result<> Vault::backup_header(const std::string& directory, const std::string& file) {

@@ -266,8 +266,7 @@ PendingDirent& WorkingSet::set_dirent(Dirent dirent, bool removed, bool keep_sta
   return pending;
 }
 
-Result<> WorkingSet::add_name(Ino directory, std::string_view name, Ino child, uint8_t type) {
-  const uint64_t hash = database_.cipher().name_hash(directory, name);
+Result<Cookie> WorkingSet::free_cookie(Ino directory, uint64_t hash) {
   std::array<bool, kCollisionsMax> taken{};
   auto parent = inodes_.find(raw(directory));
   if (parent == inodes_.end() || parent->second->in_database) {
@@ -281,9 +280,13 @@ Result<> WorkingSet::add_name(Ino directory, std::string_view name, Ino child, u
     taken[it->first.second - hash] = !it->second.removed;
   const auto free = std::find(taken.begin(), taken.end(), false);
   if (free == taken.end()) return Error(Code::no_space, "too many names with one hash in this directory");
-  const uint64_t cookie = hash + static_cast<uint64_t>(free - taken.begin());
+  return Cookie{hash + static_cast<uint64_t>(free - taken.begin())};
+}
+
+Result<> WorkingSet::add_name(Ino directory, std::string_view name, Ino child, uint8_t type) {
+  const Cookie cookie = TRY(free_cookie(directory, database_.cipher().name_hash(directory, name)));
   set_dirent({.directory = directory,
-              .cookie = Cookie{cookie},
+              .cookie = cookie,
               .child = child,
               .type = type,
               .location_stamp = {},
@@ -299,6 +302,19 @@ void WorkingSet::retarget(Dirent dirent, Ino child, uint8_t type, bool same_entr
 }
 
 void WorkingSet::remove_name(const Dirent& dirent) { set_dirent(dirent, true); }
+
+Result<bool> WorkingSet::place_anew(Ino directory, std::string_view name) {
+  const auto older = database_.cipher().older_name_hash(directory, name);
+  if (!older.has_value()) return false;
+  const auto found = TRY(find_name_at(directory, name, *older));
+  if (!found.has_value()) return false;
+  Dirent placed = *found;
+  placed.cookie = TRY(free_cookie(directory, database_.cipher().name_hash(directory, name)));
+  // One frame and one commit have both, or neither.
+  set_dirent(*found, true, true);
+  set_dirent(std::move(placed), false, true);
+  return true;
+}
 
 Result<WorkingSet::Listing> WorkingSet::list(Ino directory, Cookie after, size_t limit) {
   Listing out;

@@ -226,6 +226,9 @@ class WorkingSet {
   /// Points an existing entry to another inode. With `same_entry` it is that inode which took the entry over.
   void retarget(Dirent dirent, Ino child, uint8_t type, bool same_entry = false);
   void remove_name(const Dirent& dirent);
+  /// Gives a name that the older master key placed the cookie that this one gives it. False: there is no such name.
+  /// Errors: no_space (16 colliding hashes), corrupt, io.
+  Result<bool> place_anew(Ino directory, std::string_view name);
   /// So many entries of a folder are listed under one lock.
   static constexpr size_t kListChunk = 512;
   struct Listing {
@@ -394,11 +397,13 @@ class WorkingSet {
   void forget(CachedInode& inode);
   void evict();
   void make_clean(CachedInode& inode);
+  /// The name, if it is where `hash` places it.
+  Result<std::optional<Dirent>> find_name_at(Ino directory, std::string_view name, uint64_t hash);
+  /// One that no name has, for a name with that hash.
+  Result<Cookie> free_cookie(Ino directory, uint64_t hash);
   PendingDirent& set_dirent(Dirent dirent, bool removed, bool keep_stamp = false);
   void set_past_name(PastName name, bool removed);
   bool has_stood(int64_t since_ms) const;
-  /// The name, if it is where `hash` places it.
-  Result<std::optional<Dirent>> find_name_at(Ino directory, std::string_view name, uint64_t hash);
   bool take_version(CachedInode& inode);
   bool take_one(CachedInode::Allowance& allowance, int most);
   /// Neither the database nor the commit under way has it.

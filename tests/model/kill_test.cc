@@ -11,7 +11,9 @@
 
 #include <cstdlib>
 #include <random>
+#include <thread>
 
+#include "store/rotation.h"
 #include "tests/model/oracle.h"
 #include "tests/model/picture.h"
 #include "tests/support/audit.h"
@@ -22,6 +24,7 @@ namespace tain::test {
 namespace {
 
 using store::RenameMode;
+using store::Rotation;
 using store::Vault;
 using store::XattrMode;
 
@@ -187,12 +190,27 @@ class Workload {
   std::map<uint64_t, Ino> inos_;
 };
 
+/// What goes on beside the work.
+enum class Lives { plain, with_rotation };
+
+Rotation::Step need_step(Result<Rotation::Step> step) {
+  if (!step.ok()) ::_exit(5);
+  return *step;
+}
+
 /// The worker's life. Never returns.
-[[noreturn]] void work(const std::string& directory, uint64_t seed, const Oracle& start, Progress& progress) {
+[[noreturn]] void work(const std::string& directory, uint64_t seed, const Oracle& start, Progress& progress, Lives lives) {
   store::OpenOptions options;
+  options.rotate_in_background = false;  // at full speed instead
   options.pending_max_bytes = 2 << 20;  // so that commits happen all the time
   auto vault = Vault::open(directory, options, TempVault::password());
   if (!vault.ok()) ::_exit(2);
+  std::thread rotator;
+  if (lives == Lives::with_rotation)
+    rotator = std::thread([&] {
+      const auto rotation = (*vault)->make_rotation();
+      for (auto step = Rotation::Step::more; step == Rotation::Step::more;) step = need_step(rotation->step(20'000));
+    });
   Workload workload(seed, start);
   if (!workload.attach(**vault)) ::_exit(4);
   for (uint64_t i = 1; i <= kOperationsMax; ++i) {
@@ -202,17 +220,25 @@ class Workload {
   for (;;) ::pause();
 }
 
-TEST(KillTest, WhatFsyncAcknowledgedSurvivesAndNothingIsHalfMade) {
+void kill_often(Lives lives) {
   const char* given = std::getenv("TAIN_KILL_SEED");
   const uint64_t first_seed = given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
   const uint64_t rounds = test::is_long_run() ? 500 : 10;
-  TempVault temp;
+  store::OpenOptions options;
+  options.rotate_in_background = false;
+  TempVault temp(options);
   temp.close();
   void* shared = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(shared, MAP_FAILED);
   Oracle state;
 
+  uint64_t rotations = 0;
   for (uint64_t round = 0; round < rounds && !testing::Test::HasFailure(); ++round) {
+    const store::VaultInfo info = Vault::inspect(temp.directory()).value();
+    if (lives == Lives::with_rotation && info.older_epoch == 0 && info.epoch < store::kEpochMax) {
+      ASSERT_TRUE(Vault::start_rotation(temp.directory(), TempVault::password()).ok());
+      ++rotations;
+    }
     const uint64_t seed = first_seed * 1000 + round;
     SCOPED_TRACE("TAIN_KILL_SEED=" + std::to_string(first_seed) + " round " + std::to_string(round));
     auto& progress = *new (shared) Progress;
@@ -222,7 +248,7 @@ TEST(KillTest, WhatFsyncAcknowledgedSurvivesAndNothingIsHalfMade) {
 
     const pid_t worker = ::fork();
     ASSERT_GE(worker, 0);
-    if (worker == 0) work(temp.directory(), seed, state, progress);
+    if (worker == 0) work(temp.directory(), seed, state, progress, lives);
     int status = 0;
     while (progress.begun < last && ::waitpid(worker, &status, WNOHANG) == 0) ::usleep(100);
     ::usleep(extra_us);
@@ -250,7 +276,20 @@ TEST(KillTest, WhatFsyncAcknowledgedSurvivesAndNothingIsHalfMade) {
     EXPECT_EQ(audit_store(temp.directory(), TempVault::password()), std::vector<std::string>());
   }
   ::munmap(shared, sizeof(Progress));
+  if (lives == Lives::with_rotation) {
+    EXPECT_GT(rotations, 0u);
+    temp.reopen();
+    const auto rotation = temp.vault().make_rotation();
+    auto step = Rotation::Step::more;
+    while (step == Rotation::Step::more) step = rotation->step(1 << 20).value();
+    EXPECT_EQ(step, Rotation::Step::done);
+    EXPECT_EQ(difference(picture_of(state), picture_of(temp.vault()).value()), "");
+  }
 }
+
+TEST(KillTest, WhatFsyncAcknowledgedSurvivesAndNothingIsHalfMade) { kill_often(Lives::plain); }
+
+TEST(KillTest, AlsoWhileTheMasterKeyIsChanged) { kill_often(Lives::with_rotation); }
 
 }  // namespace
 }  // namespace tain::test
