@@ -134,7 +134,7 @@ Result<> cmd_key_remove(World& world, const Arguments& arguments) {
 
 void note_old_headers(World& world) {
   note(world, "this does not revoke the old key: with it, a copy of the vault's header from before (a backup, an old disk) still opens the vault");
-  note(world, "a new master key, by tain key rotate, will make such copies useless (planned)");
+  note(world, "a new master key makes such copies useless: tain key rotate");
 }
 
 }  // namespace tain::cli

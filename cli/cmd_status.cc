@@ -88,6 +88,18 @@ std::string scrub_of(const json& status) {
   return text.empty() ? "never" : text;
 }
 
+std::string rotation_of(const json& status) {
+  const json& rotation = status["rotation"];
+  const std::string epoch = "to epoch " + std::to_string(rotation.value("epoch", uint32_t{0}));
+  if (!rotation.value("running", false)) return epoch + ", done";
+  if (!rotation.contains("part")) return epoch + ", not done; it goes on with the next mount, or with tain key rotate";
+  std::string text = epoch + ", running, " + std::to_string(static_cast<int>(rotation.value("part", 0.0) * 100)) + " %";
+  if (const uint64_t left = rotation.value("left", uint64_t{0}); left > 0)
+    text = epoch + ", stands still: " + std::to_string(left) + " values are damaged; unmount and run tain check";
+  if (const auto error = rotation.find("error"); error != rotation.end()) text += ", stands still: " + error->get<std::string>();
+  return text;
+}
+
 void print_status(World& world, const json& status) {
   const auto line = [&world](std::string label, const std::string& text) {
     label.resize(12, ' ');
@@ -117,6 +129,7 @@ void print_status(World& world, const json& status) {
   }
   if (status.contains("damaged")) line("damaged", damage_of(world, status));
   if (status.contains("scrub")) line("scrubbed", scrub_of(status));
+  if (status.contains("rotation")) line("master key", rotation_of(status));
   if (status.contains("unreachable")) line("more", "not known: " + status["unreachable"].get<std::string>());
   line("cipher", status["cipher"].get<std::string>() + ", key epoch " + std::to_string(status["key_epoch"].get<uint32_t>()));
   if (status["kdf"]["passes"].get<uint32_t>() != 0)

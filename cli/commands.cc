@@ -144,6 +144,13 @@ const std::vector<Command>& commands() {
        "SLOT: as tain key list shows it, or its beginning. The key that is given must be one that stays, and is proven to\n"
        "work first; so the last one never goes.\n",
        join({key_options(), {kJson}}), cmd_key_remove},
+      {"key rotate", {}, "VAULT|MOUNTPOINT", 1, 1, "give a vault a new master key and seal everything anew under it",
+       "For when somebody may have had a key and a copy of the header. A password that may be known is changed first, by tain\n"
+       "passwd: the key that is given here is the one that stays. The others are void, which --void-others agrees to; tain\n"
+       "key add makes new ones. It begins with a vault that is not mounted and may then be mounted or interrupted at any\n"
+       "time: it goes on with the next mount. Of a mounted vault this shows how far it is.\n",
+       join({{{"void-others", 0, "", "all key slots but the one that is opened are void from now on"}}, key_options(), {kJson}}),
+       cmd_key_rotate},
       {"header backup", {}, "VAULT|MOUNTPOINT FILE", 2, 2, "copy the header of a vault into a new file",
        "Needs no key. Without a header no key opens the vault; it is kept twice in the vault, and may be kept elsewhere.\n"
        "The copy opens with today's keys for ever, also after they are changed or removed.\n",

@@ -60,6 +60,7 @@ Result<> cmd_list(World& world, const Arguments& arguments);
 Result<> cmd_key_list(World& world, const Arguments& arguments);
 Result<> cmd_key_add(World& world, const Arguments& arguments);
 Result<> cmd_key_remove(World& world, const Arguments& arguments);
+Result<> cmd_key_rotate(World& world, const Arguments& arguments);
 Result<> cmd_header_backup(World& world, const Arguments& arguments);
 Result<> cmd_header_restore(World& world, const Arguments& arguments);
 Result<> cmd_passwd(World& world, const Arguments& arguments);

@@ -28,6 +28,7 @@
 #include "fs/session.h"
 #include "fs/status_report.h"
 #include "fs/time_lock_request.h"
+#include "store/rotation.h"
 #include "store/vault.h"
 
 namespace tain::fs {
@@ -111,6 +112,10 @@ json describe(store::Vault& vault, const Session& session, const ScrubWatch& scr
           {"pending_bytes", stats.pending_bytes},
           {"secrets_locked", Secret::all_locked()},
           {"scrub", describe_scrub(scrub.state())}};
+  if (const store::RotationState rotation = vault.rotation(); rotation.running || rotation.resealed > 0) {
+    out["rotation"] = {{"running", rotation.running}, {"epoch", rotation.epoch}, {"part", rotation.part}, {"resealed", rotation.resealed}, {"left", rotation.left}};
+    if (!rotation.error.empty()) out["rotation"]["error"] = rotation.error;
+  }
   if (options.as_of_ms) out["as_of"] = *options.as_of_ms;
   if (info.opened_with) out["opened_with"] = {{"id", to_hex(info.opened_with->id)}, {"type", store::slot_type_name(info.opened_with->type)}};
   out.update(describe_damage(vault));

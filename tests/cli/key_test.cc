@@ -8,6 +8,7 @@
 #include "cli/credential.h"
 #include "cli/qr_code.h"
 #include "store/recovery_words.h"
+#include "store/vault.h"
 #include "tests/cli/fake_world.h"
 
 namespace tain::cli {
@@ -242,6 +243,50 @@ TEST_F(KeyTest, AForgottenPasswordIsReplacedWithRecoveryWords) {
   EXPECT_EQ(ls({"--passfile", secret("next")}), 0);
   EXPECT_EQ(ls({"--passfile", secret("pass")}), 12);
   EXPECT_EQ(ls({"--passfile", secret(words)}), 0);
+}
+
+TEST_F(KeyTest, ANewMasterKeyLeavesOnlyTheKeyThatWasGiven) {
+  const std::string words = add_words();
+  EXPECT_EQ(run({"key", "rotate", "--passfile", secret("wrong"), vault_}), 12);
+  EXPECT_EQ(run({"key", "rotate", "--passfile", secret("pass"), vault_}), 1);
+  EXPECT_TRUE(err_has("would be void: recovery words"));
+  EXPECT_TRUE(err_has("--void-others"));
+  EXPECT_EQ(slots().size(), 2u);
+  EXPECT_EQ(ls({"--passfile", secret(words)}), 0) << "nothing was changed";
+
+  ASSERT_EQ(run({"key", "rotate", "--void-others", "--json", "--passfile", secret("pass"), vault_}), 0) << fake_.err.str();
+
+  const json done = json::parse(fake_.out.str());
+  EXPECT_EQ(done["key_epoch"], 2);
+  EXPECT_EQ(done["done"], true);
+  EXPECT_EQ(done["left"], 0);
+  EXPECT_GT(done["resealed"], 0);
+  EXPECT_TRUE(err_has("void from now on: recovery words"));
+  EXPECT_EQ(slots().size(), 1u);
+  EXPECT_EQ(ls({"--passfile", secret("pass")}), 0);
+  EXPECT_EQ(ls({"--passfile", secret(words)}), 12);
+  ASSERT_EQ(run({"status", "--json", vault_}), 0);
+  const json status = json::parse(fake_.out.str());
+  EXPECT_EQ(status["key_epoch"], 2);
+  EXPECT_FALSE(status.contains("rotation"));
+  EXPECT_EQ(run({"check", "--passfile", secret("pass"), vault_}), 0) << fake_.out.str();
+  EXPECT_EQ(run({"key", "rotate", "--passfile", secret("pass"), vault_}), 0) << "with nothing to void it is not asked";
+  EXPECT_NE(fake_.out.str().find("epoch 3"), std::string::npos);
+}
+
+TEST_F(KeyTest, AChangeOfTheMasterKeyThatWasBegunGoesOn) {
+  ASSERT_TRUE(store::Vault::start_rotation(vault_, Secret::copy_of(as_bytes("pass"))).ok());
+  ASSERT_EQ(run({"status", "--json", vault_}), 0);
+  EXPECT_EQ(json::parse(fake_.out.str())["rotation"]["epoch"], 2);
+  ASSERT_EQ(run({"status", vault_}), 0);
+  EXPECT_NE(fake_.out.str().find("to epoch 2, not done"), std::string::npos) << fake_.out.str();
+  EXPECT_EQ(run({"check", "--passfile", secret("pass"), vault_}), 0) << fake_.out.str();
+
+  ASSERT_EQ(run({"key", "rotate", "--passfile", secret("pass"), vault_}), 0) << fake_.err.str();
+
+  EXPECT_TRUE(err_has("goes on"));
+  EXPECT_EQ(store::Vault::inspect(vault_)->older_epoch, 0u);
+  EXPECT_EQ(store::Vault::inspect(vault_)->epoch, 2u);
 }
 
 TEST_F(KeyTest, InitWithRecoveryPrintsWordsThatOpen) {
