@@ -3,7 +3,10 @@
 #include <filesystem>
 
 #include "base/check.h"
+#include "store/check.h"
+#include "store/content.h"
 #include "store/recovery_words.h"
+#include "store/rotation.h"
 #include "tests/crash/workloads.h"
 
 namespace tain::crash {
@@ -12,6 +15,7 @@ namespace {
 using store::Vault;
 
 constexpr uint64_t kPasswords = 2;
+constexpr std::string_view kDiary = "dear diary";
 
 store::OpenOptions quiet_options() {
   store::OpenOptions options;
@@ -95,10 +99,62 @@ class KeysJudge final : public Judge {
   }
 };
 
+/// Brings a change of the master key to its end.
+Result<> rotate(Vault& vault) {
+  const auto rotation = vault.make_rotation();
+  for (;;) {
+    const auto step = TRY(rotation->step(1 << 20));
+    if (step == store::Rotation::Step::done) return {};
+    if (step == store::Rotation::Step::stuck) return Error(Code::corrupt, "something cannot be sealed anew");
+  }
+}
+
+/// Operation 1 begins a change of the master key, operation 2 brings it to its end. The same password opens the vault
+/// all the time, and the diary is there.
+class RotationJudge final : public Judge {
+ public:
+  Visible look(const std::string& folder, bool thorough) const override {
+    const auto looked = [&]() -> Result<uint64_t> {
+      const store::VaultInfo info = TRY(Vault::inspect(folder));
+      const auto vault = TRY(Vault::open(folder, quiet_options(), password()));
+      TRY(read_diary(*vault));
+      if (thorough) {
+        TRY(rotate(*vault));
+        TRY(read_diary(*vault));
+      }
+      TRY(vault->close());
+      return info.epoch == 1 ? 0 : info.older_epoch != 0 ? 1 : 2;
+    }();
+    if (!looked.ok()) return {.complaint = looked.error().message(), .fits = {}, .nearest = {}};
+    if (!thorough) return {.complaint = {}, .fits = {{*looked}}, .nearest = {}};
+    const auto report = store::check_vault(folder, password(), {});
+    if (!report.ok()) return {.complaint = report.error().message(), .fits = {}, .nearest = {}};
+    if (!report->findings.empty()) return {.complaint = report->findings[0].what, .fits = {}, .nearest = {}};
+    return {.complaint = {}, .fits = {{*looked}}, .nearest = {}};
+  }
+
+ private:
+  static Result<> read_diary(Vault& vault) {
+    const store::Attr attr = TRY(vault.tree().lookup(kRootIno, "diary"));
+    Bytes text(kDiary.size());
+    text.resize(TRY(vault.content().read(attr.ino, 0, text)));
+    if (as_text(text) != kDiary) return Error(Code::corrupt, "the diary reads: " + std::string(as_text(text)));
+    return {};
+  }
+};
+
+Result<> change_master_key(const std::string& folder, uint64_t step) {
+  if (step == 1) return Vault::start_rotation(folder, password());
+  const auto vault = TRY(Vault::open(folder, quiet_options(), password()));
+  TRY(rotate(*vault));
+  return vault->close();
+}
+
 void make_vault_with_a_diary(const std::string& folder) {
   need(Vault::create(folder, {.suite = {}, .kdf = store::kKdfFloor}, password()));
   auto vault = need(Vault::open(folder, quiet_options(), password()));
-  need(vault->tree().make(kRootIno, "diary", {.mode = S_IFREG | 0600, .symlink = {}}));
+  const store::Attr diary = need(vault->tree().make(kRootIno, "diary", {.mode = S_IFREG | 0600, .symlink = {}}));
+  need(vault->content().write(diary.ino, 0, as_bytes(kDiary)));
   need(vault->close());
 }
 
@@ -166,6 +222,12 @@ Work key_changes(uint64_t) {
       "key changes", kKeySteps, std::make_shared<KeysJudge>(),
       [](const std::string& folder, uint64_t k) { return change_keys(folder, static_cast<KeyStep>(k)); },
       [](const std::string& folder) { return KeysJudge().look(folder, false).fits.at(0); });
+}
+
+Work master_key_change(uint64_t) {
+  return header_changes(
+      "master key change", 2, std::make_shared<RotationJudge>(), change_master_key,
+      [](const std::string& folder) { return RotationJudge().look(folder, false).fits.at(0); });
 }
 
 }  // namespace tain::crash

@@ -367,6 +367,7 @@ const std::vector<NamedWorkload>& all_workloads() {
       {"creation", creation, 40, 150},
       {"password changes", password_changes, 30, 60},
       {"key changes", key_changes, 60, 200},
+      {"master key change", master_key_change, 80, 400},
   };
   return all;
 }

@@ -46,6 +46,9 @@ Work creation(uint64_t seed);
 Work password_changes(uint64_t seed);
 /// Keys added, removed and replaced: what opened before or what opens after, never anything between.
 Work key_changes(uint64_t seed);
+/// A new master key is begun, and everything sealed anew under it: the same password opens the vault all the time, and
+/// whatever a crash leaves can be brought to its end.
+Work master_key_change(uint64_t seed);
 
 const std::vector<NamedWorkload>& all_workloads();
 
