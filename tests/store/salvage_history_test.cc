@@ -14,6 +14,7 @@
 #include "store/trash.h"
 #include "tests/store/damage_scene.h"
 #include "tests/support/audit.h"
+#include "tests/support/long_run.h"
 
 namespace tain::store {
 namespace {
@@ -669,8 +670,7 @@ TEST_F(SalvageHistoryTest, OneFlippedBitCostsWhatItHitAndIsListed) {
   wipe_free_pages();
   const std::string sound = place_.path() + "/sound";
   std::filesystem::rename(vault_, sound);
-  const bool is_long = std::getenv("TAIN_LONG") != nullptr;
-  const size_t step = is_long ? 1 : 7;
+  const size_t step = test::is_long_run() ? 1 : 21;
   for (size_t i = 0; i < values.size(); i += step) {
     SCOPED_TRACE(std::string(table_name(values[i].table)) + " " + std::to_string(i));
     std::filesystem::remove_all(vault_);
