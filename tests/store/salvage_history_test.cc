@@ -549,10 +549,11 @@ TEST_F(SalvageHistoryTest, WhatAStateOfALargeFileAloneHasIsAllThatADamagedMapOfI
   harm(with_survey([&](Survey& survey, Catalog& catalog) {
     const std::vector<Version> versions = versions_of(catalog, ino_of("large"));
     ended = versions[1].ended_hlc;
-    for (const auto& [slot, ref] : versions[1].inode.content.root) {
+    for (const auto& entry : versions[1].inode.content.root) {
+      const BlockRef& ref = entry.second;
       const auto has = [&](const ContentRecord& other) {
         return std::any_of(other.root.begin(), other.root.end(),
-                           [&, id = ref.id](const auto& item) { return item.second.id == id; });
+                           [&](const auto& item) { return item.second.id == ref.id; });
       };
       if (!has(versions[0].inode.content) && !has(versions[2].inode.content))
         return std::vector{extent_of(survey, ref.id)};
