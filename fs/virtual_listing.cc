@@ -79,7 +79,7 @@ Result<std::vector<NamedState>> named_states(store::Vault& vault, Ino ino, std::
     for (int number = 2; !out.empty() && std::any_of(out.rbegin(), out.rbegin() + std::min<std::ptrdiff_t>(std::ssize(out), 1024),
                                                      [&](const NamedState& other) { return other.name == named.name; });
          ++number)
-      named.name = time + "-" + std::to_string(number) + mark + std::string(extension);
+      named.name = time + "_" + std::to_string(number) + mark + std::string(extension);  // sorts behind the dot of an extension
     out.push_back(std::move(named));
   }
   return out;

@@ -86,7 +86,8 @@ Result<std::vector<PastState>> PastView::log(Ino ino) {
     const uint64_t since = found[0].inode.past.since;
     bool is_first = true;
     for (PastState& state : found) {
-      if (length > 0 && is_first && state.ended_hlc == 0) state.ended_hlc = until;
+      // In use under another name since, as a backup, or removed as that.
+      if (length > 0 && is_first && (state.ended_hlc == 0 || state.ended_hlc > until)) state.ended_hlc = until;
       is_first = false;
       if (state.ended_hlc > until && state.is_version) continue;
       state.inode.past.previous = previous;

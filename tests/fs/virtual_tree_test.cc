@@ -175,6 +175,21 @@ TEST_F(VirtualTreeTest, ANewStateShowsInTheFolderAtOnce) {
   EXPECT_TRUE(is_volatile(before->ino));
 }
 
+TEST_F(VirtualTreeTest, StatesOfOneMomentAreListedInTheirOrder) {
+  make("a.md", "0");
+  stand();
+  for (int i = 1; i <= 4; ++i) {
+    make(".new", std::to_string(i));
+    ASSERT_TRUE(fs().rename(kRootIno, ".new", kRootIno, "a.md", 0, kAnn).ok());
+  }
+
+  const Names states = list(".tain/history/a.md");
+  ASSERT_EQ(states.size(), 5u);
+  EXPECT_EQ(std::count_if(states.begin(), states.end(), [&](const auto& name) { return name.starts_with(states[1].substr(0, 20)); }), 4);
+  EXPECT_TRUE(std::is_sorted(states.begin(), states.end())) << states[1] << " " << states[2];
+  for (size_t i = 0; i < states.size(); ++i) EXPECT_EQ(text_at(".tain/history/a.md/" + states[i]), std::to_string(i));
+}
+
 TEST_F(VirtualTreeTest, TheVaultAtATimeIsAsItWas) {
   const Ino folder = make_folder("folder");
   const Ino a = make("a", "a1", folder);

@@ -277,6 +277,28 @@ TEST_F(HistoryTest, ANameThatIsTakenAgainGoesOnWithItsHistory) {
   audit();
 }
 
+TEST_F(HistoryTest, AStateEndsWhereTheNextOneBeginsHoweverLongItsInodeWasABackup) {
+  // As Emacs: the file becomes the backup, in place of the one before, and a new one is written.
+  make("a.md", "0");
+  Texts expected{"0"};
+  for (int i = 1; i <= 5; ++i) {
+    stand(10);
+    ASSERT_TRUE(temp_.tree().rename(kRootIno, "a.md", kRootIno, "a.md~", RenameMode::replace).ok());
+    make("a.md", std::to_string(i));
+    expected.insert(expected.begin(), std::to_string(i));
+  }
+  const Ino last = ino_of("a.md");
+  ASSERT_EQ(texts(last), expected);
+  for (int round = 0; round < 2; ++round) {
+    const auto log = temp_.vault().past().log(last).value();
+    for (size_t i = 1; i < log.size(); ++i) {
+      EXPECT_EQ(log[i].ended_hlc, log[i - 1].inode.past.since) << i;
+      if (i > 1) { EXPECT_LE(log[i].ended_hlc + (uint64_t{10'000} << 16), log[i - 1].ended_hlc) << i; }
+    }
+    audit();
+  }
+}
+
 TEST_F(HistoryTest, AnEstablishedEntryMovedOverAnotherPutsThatIntoTheTrash) {
   const Ino one = make("one", "1");
   make("two", "2");
