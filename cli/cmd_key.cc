@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/credential.h"
+#include "cli/device_key.h"
 #include "cli/kdf_time.h"
 #include "cli/key_text.h"
 #include "cli/recovery_sheet.h"
@@ -45,12 +46,21 @@ Result<store::SlotInfo> find_slot(const std::vector<store::SlotInfo>& slots, con
       .hint("tain key list shows them");
 }
 
+/// The device that a kind of key means.
+std::optional<SlotType> device_of(std::string_view kind) {
+  for (const SlotType type : {SlotType::fido2, SlotType::tpm2, SlotType::keyring})
+    if (kind == store::slot_type_name(type)) return type;
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string describe_slot(const store::SlotInfo& slot) {
   std::string name(store::slot_type_name(slot.type));
   if (slot.type == SlotType::password_keyfile) name = "password with keyfile";
   if (slot.type == SlotType::recovery) name = "recovery words";
+  if (slot.type == SlotType::fido2) name = "FIDO2 token";
+  if (slot.type == SlotType::tpm2) name = "TPM";
   return name;
 }
 
@@ -83,8 +93,9 @@ Result<> cmd_key_list(World& world, const Arguments& arguments) {
 Result<> cmd_key_add(World& world, const Arguments& arguments) {
   const std::string& kind = arguments.positional()[1];
   const bool recovery = kind == "recovery", keyfile = kind == "keyfile";
-  if (!recovery && !keyfile && kind != "password")
-    return Error(Code::usage, "unknown kind of key " + kind).hint("password, keyfile or recovery");
+  const std::optional<SlotType> device = device_of(kind);
+  if (!recovery && !keyfile && !device && kind != "password")
+    return Error(Code::usage, "unknown kind of key " + kind).hint("password, keyfile, recovery, fido2, tpm2 or keyring");
   if (keyfile != arguments.has("new-keyfile"))
     return Error(Code::usage, keyfile ? "no keyfile is given" : "--new-keyfile is for the kind keyfile").hint("tain key add VAULT keyfile --new-keyfile FILE");
   if (!recovery && arguments.has("sheet")) return Error(Code::usage, "--sheet is for recovery words");
@@ -101,11 +112,18 @@ Result<> cmd_key_add(World& world, const Arguments& arguments) {
   if (recovery) {
     TRY(store::Vault::check_key(directory, existing));  // before anybody writes 15 words down
     added = TRY(hand_out_recovery_words(world, arguments, directory));
+  } else if (device) {
+    TRY(store::Vault::check_key(directory, existing));  // before anybody touches a token
+    added = TRY(make_device_credential(world, arguments, directory, *device));
   } else {
     added = TRY(read_new_credential(world, arguments));
   }
-  auto made = store::Vault::add_slot(directory, existing, added, store::calibrate_kdf(recovery ? 0 : seconds));
+  auto made = store::Vault::add_slot(directory, existing, added, store::calibrate_kdf(recovery || device ? 0 : seconds));
   if (!made.ok() && recovery) note(world, "the words are not valid: no key slot was made for them");
+  if (!made.ok() && device) {
+    const store::SlotInfo unused{.id = *added.slot, .type = *device, .cost = {}, .extra = added.extra};
+    static_cast<void>(device_key(*device)->forget(world, TRY(store::Vault::inspect(directory)), unused));
+  }
   const store::SlotInfo slot = TRY(std::move(made));
   if (arguments.has("json"))
     print_json(world, to_json(slot));
@@ -124,6 +142,10 @@ Result<> cmd_key_remove(World& world, const Arguments& arguments) {
   note(world, "give a key that stays: it is proven to work before " + describe_slot(slot) + " " + to_hex(slot.id) + " goes");
   const store::Credential other = TRY(read_credential(world, arguments, target.vault_directory));
   TRY(store::Vault::remove_slot(target.vault_directory, slot.id, other));
+  if (store::is_device(slot.type)) {
+    const auto forgotten = device_key(slot.type)->forget(world, info, slot);
+    if (!forgotten.ok()) warn(world, "the key is still in the device, where it opens nothing any more: " + forgotten.error().message());
+  }
   if (arguments.has("json"))
     print_json(world, to_json(slot));
   else

@@ -136,8 +136,10 @@ const std::vector<Command>& commands() {
        "Needs no key. Says when a password's Argon2id costs less than today's default.\n", join({{kJson}}), cmd_key_list},
       {"key add", {}, "VAULT|MOUNTPOINT KIND", 2, 2, "make one more way into a vault",
        "KIND: password; keyfile, a password that works only with --new-keyfile FILE (made if it is not there); recovery,\n"
-       "15 words for paper, shown once. First comes a key that the vault has, then the new one, from the sources that\n"
-       "tain passwd has. The new slot is opened once before anything is written. At most 8, and 3 of a kind with a password.\n",
+       "15 words for paper, shown once; fido2, a token that is touched; tpm2, this machine; keyring, the login of this user.\n"
+       "First comes a key that the vault has, then the new one, from the sources that tain passwd has (the PIN of a token,\n"
+       "too). The new slot is opened once before anything is written. At most 8, and 3 of a kind with a password.\n"
+       "A vault with tpm2 or keyring opens for whoever has this machine or this login; they are never the only ways in.\n",
        join({key_options(), new_password_options(), {{"new-keyfile", 0, "FILE", "of the new password, for KIND keyfile"}, sheet_option()}, kdf_time, {kJson}}),
        cmd_key_add},
       {"key remove", {}, "VAULT|MOUNTPOINT SLOT", 2, 2, "take a way into a vault away",

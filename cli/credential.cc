@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "base/file.h"
+#include "cli/device_key.h"
 #include "cli/password.h"
 #include "store/vault.h"
 
@@ -58,6 +59,7 @@ const std::vector<Option>& key_options() {
     std::vector<Option> out = password_options();
     out.push_back({"keyfile", 0, "FILE", "the vault needs this file besides the password"});
     out.push_back({"recovery", 0, "", "open with recovery words in the place of the password"});
+    out.insert(out.end(), device_options().begin(), device_options().end());
     return out;
   }();
   return options;
@@ -65,6 +67,12 @@ const std::vector<Option>& key_options() {
 
 Result<Credential> read_credential(World& world, const Arguments& arguments, const std::string& directory) {
   std::string file = arguments.value("keyfile").value_or("");
+  if (const auto device = TRY(device_asked_for(arguments))) {
+    const std::string name(store::slot_type_name(*device));
+    if (!file.empty() || arguments.has("recovery"))
+      return Error(Code::usage, "--" + name + " opens the vault alone").hint("leave out --keyfile and --recovery, or --" + name);
+    return read_device_credential(world, arguments, directory, *device);
+  }
   if (arguments.has("recovery")) {
     if (!file.empty()) return Error(Code::usage, "recovery words need no keyfile").hint("leave out --keyfile or --recovery");
     return Credential::from_recovery(TRY(read_recovery_words(world, arguments)));

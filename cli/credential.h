@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What opens a vault, from the command line: a password, perhaps with a keyfile, or recovery words.
+// What opens a vault, from the command line: a password, perhaps with a keyfile, recovery words, or a device.
 #pragma once
 
 #include <string>
@@ -12,12 +12,12 @@
 
 namespace tain::cli {
 
-/// --passfile, --passcmd, --pass-fd (cli/password.h), --keyfile, --recovery.
+/// --passfile, --passcmd, --pass-fd (cli/password.h), --keyfile, --recovery, and those of cli/device_key.h.
 const std::vector<Option>& key_options();
 
 /// What opens the vault `directory`. The keyfile is that of --keyfile, else of TAIN_KEYFILE, else the systemd credential
 /// tain.keyfile; with one of the latter two a vault without such a slot opens with the password alone.
-/// Errors: those of read_password() and store::hash_keyfile(), usage (a keyfile and recovery words).
+/// Errors: those of read_password(), store::hash_keyfile() and read_device_credential(), usage (two of these ways).
 Result<store::Credential> read_credential(World& world, const Arguments& arguments, const std::string& directory);
 
 /// That of a vault which is being made. A --keyfile that is not there is made, with random content.

@@ -26,7 +26,7 @@ namespace {
 constexpr size_t kPieceSize = 256 * 1024;  // bytes
 constexpr int kLinksMax = 40;              // as the kernel's
 
-std::string name_of(const std::string& path) {
+std::string shown_name(const std::string& path) {
   std::string trimmed = path;
   while (trimmed.ends_with('/')) trimmed.pop_back();
   return trimmed.substr(trimmed.rfind('/') + 1);
@@ -68,7 +68,7 @@ class MountedFiles final : public VaultFiles {
     if (::fstat(fd.get(), &st) != 0) return errno_error(errno, path);
     Listing out;
     if (!S_ISDIR(st.st_mode)) {
-      out.files.push_back(describe(name_of(path), st));
+      out.files.push_back(describe(shown_name(path), st));
       return out;
     }
     UniqueFd readable = TRY(open_beneath(path, O_RDONLY | O_DIRECTORY));
@@ -153,7 +153,7 @@ class ClosedFiles final : public VaultFiles {
     const store::Attr attr = TRY(walk(path));
     Listing out;
     if (!S_ISDIR(attr.mode)) {
-      out.files.push_back(describe(name_of(path), attr));
+      out.files.push_back(describe(shown_name(path), attr));
       return out;
     }
     struct Entry {

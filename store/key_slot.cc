@@ -11,6 +11,7 @@ namespace tain::store {
 namespace {
 
 constexpr size_t kSlotKeySize = 32;
+static_assert(kDeviceKeySize == kSlotKeySize);
 
 bool takes_password(SlotType type) { return type == SlotType::password || type == SlotType::password_keyfile; }
 
@@ -79,6 +80,7 @@ Attempt try_slots(const Header& header, const Credential& credential, std::optio
   for (size_t i = 0; i < header.slots.size() && out.tried < most; ++i) {
     const KeySlot& slot = header.slots[i];
     if (slot.type != credential.type || slot.id == but_not) continue;
+    if (credential.slot && slot.id != *credential.slot) continue;
     ++out.tried;
     auto key = derive_slot_key(header, slot, credential);
     if (!key.ok()) {
@@ -100,6 +102,9 @@ Error wrong(const Header& header, SlotType type) {
   if (type == SlotType::recovery)
     return Error(Code::wrong_password, "these recovery words are not of this vault, or the header was altered")
         .hint("recovery words open the vault that they were made for, as long as tain key list shows their slot");
+  if (is_device(type))
+    return Error(Code::wrong_password, described(type) + " yields another key than that of the slot, or the header was altered")
+        .hint("open the vault with a password or recovery words; tain key add makes the slot anew");
   std::string hint = "check the keyboard layout and Caps Lock, and try again";
   if (type == SlotType::password_keyfile) hint += "; or it is another keyfile";
   if (type == SlotType::password && has(SlotType::password_keyfile)) hint += "; some passwords of this vault need --keyfile";
@@ -136,9 +141,20 @@ Credential Credential::from_recovery(const Secret& words) {
   return out;
 }
 
+Credential Credential::from_device(SlotType type, const SlotId& slot, const Secret& key, Bytes extra) {
+  CHECK(is_device(type));
+  Credential out(key);
+  out.type = type;
+  out.slot = slot;
+  out.extra = std::move(extra);
+  return out;
+}
+
 Credential Credential::clone() const {
   Credential out(secret);
   out.type = type;
+  out.slot = slot;
+  out.extra = extra;
   out.keyfile_hash = keyfile_hash.clone();
   return out;
 }
@@ -152,7 +168,11 @@ Result<> check_credential(const Credential& credential) {
     case SlotType::recovery:
       if (credential.secret.size() != kRecoverySecretSize) break;
       return {};
-    default: return Error(Code::unsupported, "this version of tain cannot use " + described(credential.type));
+    case SlotType::fido2:
+    case SlotType::tpm2:
+    case SlotType::keyring:
+      if (credential.secret.size() != kDeviceKeySize || !credential.slot || credential.extra.size() > kSlotExtraMax) break;
+      return {};
   }
   return Error(Code::invalid_argument, "a key of the wrong size for " + described(credential.type));
 }
@@ -163,8 +183,10 @@ bool SlotInfo::is_below_default() const {
 }
 
 SlotInfo slot_info(const KeySlot& slot) {
-  return {.id = slot.id, .type = slot.type, .kdf = slot.kdf, .cost = slot.cost, .created = slot.created};
+  return {.id = slot.id, .type = slot.type, .kdf = slot.kdf, .cost = slot.cost, .created = slot.created, .extra = slot.extra};
 }
+
+bool is_device(SlotType type) { return type == SlotType::fido2 || type == SlotType::tpm2 || type == SlotType::keyring; }
 
 Result<Unlocked> unlock(const Header& header, ByteView bytes, const Credential& credential,
                         std::optional<SlotId> but_not) {
@@ -191,7 +213,8 @@ Result<KeySlot> make_slot(const Header& header, const MasterKey& master, const C
   TRY(check_credential(credential));
   KeySlot slot;
   slot.type = credential.type;
-  slot.id = random_array<8>();
+  slot.id = credential.slot.value_or(random_array<8>());
+  slot.extra = credential.extra;
   slot.created = now_seconds;
   slot.kdf = SlotKdf::none;
   if (takes_password(credential.type)) {

@@ -2,7 +2,8 @@
 // Key slots: what opens one, and how one is made (docs/format.md §3, §4).
 //
 // A *credential* is what somebody presents: a password, perhaps with a keyfile, or recovery words. Each opens slots of
-// its own type only. Passwords go through Argon2id; what is random already does not, so trying it costs nothing.
+// its own type only. Passwords go through Argon2id; what is random already does not, so trying it costs nothing. What a
+// device keeps (a FIDO2 token, a TPM, a keyring) is random, and opens the one slot that it was made for (ADR 17).
 #pragma once
 
 #include <optional>
@@ -12,6 +13,7 @@
 
 namespace tain::store {
 
+inline constexpr size_t kDeviceKeySize = 32;  // bytes
 inline constexpr size_t kSlotsTriedMax = 3;  // KDF runs for one password, and so the most slots of such a type
 
 using SlotId = std::array<uint8_t, 8>;
@@ -27,10 +29,15 @@ struct Credential {
   static Credential with_keyfile(const Secret& password, const Secret& keyfile_hash);
   /// `words` as decode_recovery_words() yields them: kRecoverySecretSize bytes.
   static Credential from_recovery(const Secret& words);
+  /// Of a fido2, tpm2 or keyring slot. `key` has kDeviceKeySize bytes. `extra`: what a new slot of it is to remember, at
+  /// most kSlotExtraMax bytes that everybody may know.
+  static Credential from_device(SlotType type, const SlotId& slot, const Secret& key, Bytes extra = {});
 
   SlotType type = SlotType::password;
   Secret secret;        // the password; else the random secret itself
   Secret keyfile_hash;  // of type password_keyfile only
+  std::optional<SlotId> slot;  // of a device: the only one that it opens, and the id of the one that is made of it
+  Bytes extra;                 // of the one that is made
   Credential clone() const;
 };
 
@@ -44,11 +51,14 @@ struct SlotInfo {
   SlotKdf kdf = SlotKdf::argon2id;
   KdfCost cost;          // zeros when kdf is none
   uint64_t created = 0;  // Unix seconds
+  Bytes extra;           // of a device: what it needs besides itself to yield the key
   /// Guessing is cheaper than with a slot that would be made today.
   bool is_below_default() const;
   bool operator==(const SlotInfo&) const = default;
 };
 SlotInfo slot_info(const KeySlot& slot);
+/// Opened by a device, which may break or be lost, rather than by what a person knows or keeps on paper.
+bool is_device(SlotType type);
 
 /// What unlocking yields.
 struct Unlocked {

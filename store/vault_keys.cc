@@ -46,14 +46,10 @@ Result<> publish(const OpenHeader& current, std::vector<KeySlot> slots, const Cr
   return save_header(current.path, bytes);
 }
 
-/// A slot that opens without a certain machine or thing that may break.
-bool is_of_a_person(const KeySlot& slot) {
-  return slot.type == SlotType::password || slot.type == SlotType::password_keyfile || slot.type == SlotType::recovery;
-}
-
 /// Which slot a new password replaces when the vault was opened by slot `opened`.
 Result<size_t> slot_to_replace(const Header& header, size_t opened) {
-  if (header.slots[opened].type != SlotType::recovery) return opened;
+  const SlotType type = header.slots[opened].type;
+  if (type == SlotType::password || type == SlotType::password_keyfile) return opened;
   std::vector<size_t> passwords;
   for (size_t i = 0; i < header.slots.size(); ++i)
     if (header.slots[i].type == SlotType::password) passwords.push_back(i);
@@ -155,7 +151,7 @@ Result<> Vault::remove_slot(const std::string& directory, const SlotId& id, cons
   const OpenHeader current = TRY(std::move(opened));
   std::vector<KeySlot> slots = current.loaded.header.slots;
   std::erase_if(slots, [&](const KeySlot& slot) { return slot.id == id; });
-  if (std::none_of(slots.begin(), slots.end(), is_of_a_person))
+  if (std::all_of(slots.begin(), slots.end(), [](const KeySlot& slot) { return is_device(slot.type); }))
     return Error(Code::not_permitted, "only keys that are bound to a device would be left, and devices break")
         .hint("add a password or recovery words first: tain key add");
   return publish(current, std::move(slots), other);
@@ -177,6 +173,9 @@ Result<> Vault::start_rotation(const std::string& directory, const Credential& k
   TRY(check_data(path, before, current.unlocked.master));
 
   const KeySlot& slot = before.slots[current.unlocked.slot];
+  if (is_device(slot.type))
+    return Error(Code::not_permitted, "the key that is given is the only one that stays, and devices break")
+        .hint("give a password or recovery words, and add the device's slot again afterwards");
   Credential credential = kept.clone();
   if (slot.type == SlotType::recovery && kept.type == SlotType::password)
     credential = Credential::from_recovery(TRY(decode_recovery_words(kept.secret.view())));

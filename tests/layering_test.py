@@ -31,6 +31,10 @@ SOLE_IMPORTERS = {
     r"nlohmann/.*": ["cli/*", "fs/control.h", "fs/control.cc"],
     r"systemd/.*": ["fs/logind.cc"],
     r"qrencode\.h": ["cli/qr_code.cc"],
+    r"libsecret/.*": ["cli/keyring.cc"],
+    r"tss2/.*": ["cli/tpm2.cc"],
+    r"fido.*\.h|fido/.*": ["cli/fido2.cc"],
+    r"dlfcn\.h": ["cli/library.h"],
     r"curl/.*": ["sync/http.h", "sync/http.cc"],
 }
 

@@ -31,6 +31,9 @@ Secret filled(size_t size, uint8_t value) { return Secret::copy_of(Bytes(size, v
 Credential password() { return Credential(secret_of("right")); }
 Credential with_keyfile() { return Credential::with_keyfile(secret_of("right"), filled(32, 7)); }
 Credential words(uint8_t value = 9) { return Credential::from_recovery(filled(kRecoverySecretSize, value)); }
+Credential of_device(SlotType type, uint8_t value, size_t size = kDeviceKeySize, Bytes extra = {}) {
+  return Credential::from_device(type, SlotId{value}, filled(size, value), std::move(extra));
+}
 
 /// A header with a password, a password with a keyfile, and recovery words, made once: Argon2id is slow on purpose.
 class KeySlotTest : public testing::Test {
@@ -137,9 +140,40 @@ TEST_F(KeySlotTest, CredentialsOfWrongSizesAreRefused) {
   EXPECT_TRUE(made(Credential::with_keyfile(secret_of("x"), filled(31, 1))).is(Code::invalid_argument));
   EXPECT_TRUE(made(Credential::with_keyfile(Secret(), filled(32, 1))).is(Code::empty_password));
   EXPECT_TRUE(made(Credential(secret_of("\xff"))).is(Code::invalid_argument));
-  Credential token = words();
-  token.type = SlotType::fido2;
-  EXPECT_TRUE(made(token).is(Code::unsupported));
+  EXPECT_TRUE(made(of_device(SlotType::tpm2, 1, 31)).is(Code::invalid_argument));
+  EXPECT_TRUE(made(of_device(SlotType::fido2, 1, 32, Bytes(kSlotExtraMax + 1))).is(Code::invalid_argument));
+  Credential nowhere = of_device(SlotType::keyring, 1);
+  nowhere.slot.reset();
+  EXPECT_TRUE(made(nowhere).is(Code::invalid_argument));
+}
+
+TEST_F(KeySlotTest, ADeviceOpensTheSlotThatItsKeyWasMadeForAndNoOther) {
+  for (const SlotType type : {SlotType::fido2, SlotType::tpm2, SlotType::keyring}) {
+    Header header = made_->header;
+    const Bytes extra{1, 2, 3};
+    for (const uint8_t value : {uint8_t{1}, uint8_t{2}}) {
+      const Credential credential = of_device(type, value, kDeviceKeySize, extra);
+      header.slots.push_back(make_slot(header, made_->master, credential, kKdfFloor, kMadeAt).value());
+    }
+    const size_t before = test::kdf_runs();
+    const Bytes bytes = encode(header);
+    const Header read = decode_header(bytes).value();
+    EXPECT_EQ(slot_info(read.slots[4]).extra, extra);
+    EXPECT_EQ(slot_info(read.slots[4]).id, of_device(type, 2).slot);
+    EXPECT_EQ(unlock(read, bytes, of_device(type, 2)).value().slot, 4u);
+    EXPECT_EQ(unlock(read, bytes, of_device(type, 1)).value().slot, 3u);
+    Credential elsewhere = of_device(type, 2);
+    elsewhere.slot = of_device(type, 1).slot;
+    EXPECT_TRUE(unlock(read, bytes, elsewhere).is(Code::wrong_password)) << "the key of another slot";
+    Credential other_type = of_device(type, 2);
+    other_type.type = type == SlotType::tpm2 ? SlotType::fido2 : SlotType::tpm2;
+    EXPECT_TRUE(unlock(read, bytes, other_type).is(Code::wrong_password));
+    EXPECT_EQ(test::kdf_runs(), before) << "it is random already";
+
+    // What the device is given back is bound to the slot.
+    header.slots[4].extra[0] ^= 1;
+    EXPECT_TRUE(unlock_header(header, of_device(type, 2)).is(Code::wrong_password));
+  }
 }
 
 TEST_F(KeySlotTest, ACheapPasswordIsToldFromADearOne) {

@@ -27,6 +27,9 @@ Credential words(uint8_t value = 1) { return Credential::from_recovery(Secret::c
 Credential with_keyfile(std::string_view text, uint8_t value = 7) {
   return Credential::with_keyfile(secret_of(text), Secret::copy_of(Bytes(32, value)));
 }
+Credential token(uint8_t value = 5) {
+  return Credential::from_device(SlotType::tpm2, SlotId{value}, Secret::copy_of(Bytes(kDeviceKeySize, value)), Bytes{1});
+}
 
 class VaultKeysTest : public testing::Test {
  protected:
@@ -132,6 +135,24 @@ TEST_F(VaultKeysTest, TheLastSlotStays) {
   ASSERT_TRUE(removed.is(Code::not_permitted));
   EXPECT_FALSE(removed.error().hint().empty());
   EXPECT_EQ(header(), before);
+}
+
+TEST_F(VaultKeysTest, ADeviceOpensTheVaultAndIsNeverTheOnlyWayIn) {
+  const SlotInfo slot = add(password("first"), token());
+  EXPECT_EQ(slot.id, *token().slot);
+  EXPECT_TRUE(opens(token()).ok());
+  EXPECT_TRUE(opens(token(6)).is(Code::wrong_password));
+  EXPECT_TRUE(Vault::remove_slot(vault_, slots()[0].id, token()).is(Code::not_permitted));
+  EXPECT_TRUE(Vault::start_rotation(vault_, token()).is(Code::not_permitted));
+  EXPECT_TRUE(opens(password("first")).ok());
+
+  // It may stand in for a forgotten password.
+  ASSERT_TRUE(Vault::change_password(vault_, token(), secret_of("second"), kTestCost).ok());
+  EXPECT_TRUE(opens(password("second")).ok());
+  EXPECT_TRUE(opens(password("first")).is(Code::wrong_password));
+  EXPECT_TRUE(opens(token()).ok());
+  ASSERT_TRUE(Vault::remove_slot(vault_, slot.id, password("second")).ok());
+  EXPECT_TRUE(opens(token()).is(Code::wrong_password));
 }
 
 TEST_F(VaultKeysTest, SlotsHaveAnEnd) {

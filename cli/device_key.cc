@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/device_key.h"
+
+#include <array>
+
+#include "base/check.h"
+
+namespace tain::cli {
+namespace {
+
+using store::Credential;
+using store::SlotType;
+
+constexpr std::array kDevices{SlotType::keyring, SlotType::tpm2, SlotType::fido2};
+
+}  // namespace
+
+std::unique_ptr<DeviceKey> device_key(SlotType type) {
+  CHECK(store::is_device(type));
+  if (type == SlotType::keyring) return keyring_key();
+  return type == SlotType::tpm2 ? tpm2_key() : fido2_key();
+}
+
+const std::vector<Option>& device_options() {
+  static const std::vector<Option> options{
+      {"keyring", 0, "", "open with the key that is in the keyring of this login"},
+      {"tpm2", 0, "", "open with the key that is sealed to this machine's TPM"},
+      {"fido2", 0, "", "open with a FIDO2 token"},
+  };
+  return options;
+}
+
+Result<std::optional<SlotType>> device_asked_for(const Arguments& arguments) {
+  std::optional<SlotType> out;
+  for (const SlotType type : kDevices) {
+    const std::string name(store::slot_type_name(type));
+    if (!arguments.has(name)) continue;
+    if (out) return Error(Code::usage, "--" + std::string(store::slot_type_name(*out)) + " and --" + name + " are two keys").hint("give one");
+    out = type;
+  }
+  return out;
+}
+
+Result<Credential> read_device_credential(World& world, const Arguments& arguments, const std::string& directory, SlotType type) {
+  const store::VaultInfo vault = TRY(store::Vault::inspect(directory));
+  const std::string name(store::slot_type_name(type));
+  bool has_slot = false;
+  for (const store::SlotInfo& slot : vault.slots) {
+    if (slot.type != type) continue;
+    has_slot = true;
+    const auto key = TRY(device_key(type)->open(world, arguments, vault, slot));
+    if (key) return Credential::from_device(type, slot.id, *key);
+  }
+  if (!has_slot)
+    return Error(Code::wrong_password, "the vault has no key slot for --" + name).hint("tain key add " + directory + " " + name + " makes one");
+  return Error(Code::wrong_password, "this is not the " + name + " that a key slot of the vault was made with")
+      .hint("open it with a password or recovery words; tain key add makes a slot for this one");
+}
+
+Result<Credential> make_device_credential(World& world, const Arguments& arguments, const std::string& directory, SlotType type) {
+  const store::VaultInfo vault = TRY(store::Vault::inspect(directory));
+  const store::SlotId id = random_array<8>();
+  DeviceKey::Made made = TRY(device_key(type)->make(world, arguments, vault, id));
+  return Credential::from_device(type, id, made.key, std::move(made.extra));
+}
+
+}  // namespace tain::cli
