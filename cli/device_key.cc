@@ -53,8 +53,9 @@ Result<Credential> read_device_credential(World& world, const Arguments& argumen
   }
   if (!has_slot)
     return Error(Code::wrong_password, "the vault has no key slot for --" + name).hint("tain key add " + directory + " " + name + " makes one");
-  return Error(Code::wrong_password, "this is not the " + name + " that a key slot of the vault was made with")
-      .hint("open it with a password or recovery words; tain key add makes a slot for this one");
+  const std::string what = type == SlotType::keyring ? "the keyring of this login does not have the vault's key, or is locked"
+                                                     : "this is not the " + name + " that a key slot of the vault was made with";
+  return Error(Code::wrong_password, what).hint("open it with a password or recovery words; tain key add makes a slot for this one");
 }
 
 Result<Credential> make_device_credential(World& world, const Arguments& arguments, const std::string& directory, SlotType type) {
