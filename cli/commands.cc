@@ -99,7 +99,8 @@ const std::vector<Command>& commands() {
        "an existing one must be empty. While the vault is not mounted, the mountpoint refuses writes, so that nothing\n"
        "lands there in clear; tain unmount --release takes that off.\n"
        "Mount options: ro, rw, at=TIME, allow_other, allow_root, noatime, noexec, acl, noacl, history, nohistory, idle=TIME,\n"
-       "lock_on_suspend, lock_on_screen, scrub_rate=RATE, scrub_after=TIME; of mount.tain only: passfile=FILE, keyfile=FILE.\n"
+       "lock_on_suspend, lock_on_screen, scrub_rate=RATE, scrub_after=TIME; of mount.tain only: passfile=FILE, keyfile=FILE,\n"
+       "tpm2, keyring, fido2.\n"
        "What is overwritten or removed is kept; with nohistory only what has a past already is, and nothing new.\n"
        "POSIX ACLs are on where other users may be let in or the vault has some; acl and noacl say otherwise.\n"
        "nosuid and nodev are always on; what is meant for mount(8), systemd or a desktop is ignored.\n",

@@ -77,6 +77,8 @@ Result<std::vector<std::string>> mount_helper_words(const std::vector<std::strin
         out.insert(out.end(), {"--passfile", option.substr(9)});
       } else if (option.starts_with("keyfile=")) {
         out.insert(out.end(), {"--keyfile", option.substr(8)});
+      } else if (option == "keyring" || option == "tpm2" || option == "fido2") {
+        out.push_back("--" + option);
       } else {
         passed_on += (passed_on.empty() ? "" : ",") + option;
       }

@@ -72,6 +72,11 @@ TEST(MountHelperTest, TranslatesWhatMountSays) {
   EXPECT_EQ(*words, (Words{"--passfile", "/etc/pass", "-o", "rw,noatime", "--", "/vault", "/mnt/with space"}));
 }
 
+TEST(MountHelperTest, ADeviceOpensAVaultOfFstab) {
+  for (const std::string device : {"tpm2", "keyring", "fido2"})
+    EXPECT_EQ(mount_helper_words({"/vault", "/mnt", "-o", device + ",ro"}).value(), (Words{"--" + device, "-o", "ro", "--", "/vault", "/mnt"}));
+}
+
 TEST(MountHelperTest, AVaultNamedLikeAnOptionStaysAWord) {
   EXPECT_EQ(mount_helper_words({"--", "-x", "/m"}).value(), (Words{"--", "-x", "/m"}));
 }
