@@ -140,6 +140,7 @@ const std::vector<Command>& commands() {
        "15 words for paper, shown once; fido2, a token that is touched; tpm2, this machine; keyring, the login of this user.\n"
        "First comes a key that the vault has, then the new one, from the sources that tain passwd has (the PIN of a token,\n"
        "too). The new slot is opened once before anything is written. At most 8, and 3 of a kind with a password.\n"
+       "Of several tokens TAIN_FIDO2_DEVICE names the one that a slot is made with, by its path.\n"
        "A vault with tpm2 or keyring opens for whoever has this machine or this login; they are never the only ways in.\n",
        join({key_options(), new_password_options(), {{"new-keyfile", 0, "FILE", "of the new password, for KIND keyfile"}, sheet_option()}, kdf_time, {kJson}}),
        cmd_key_add},

@@ -215,6 +215,14 @@ Result<Secret> read_new_password(World& world, const Arguments& arguments) {
   return world.stdin_is_tty ? ask_twice(world, "New password: ") : from_standard_input(world);
 }
 
+Result<Secret> read_new_pin(World& world, const Arguments& arguments, const std::string& prompt) {
+  std::optional<Secret> given = TRY(from_options(world, arguments, kNew));
+  if (given) return std::move(*given);
+  if (!world.stdin_is_tty) return from_standard_input(world);
+  Secret typed = TRY(world.terminal.ask_secret(prompt, kPasswordMax));
+  return checked(std::move(typed), "the terminal");
+}
+
 Result<Secret> read_recovery_words(World& world, const Arguments& arguments) {
   std::optional<Secret> given = TRY(from_options(world, arguments, kCurrent));
   if (!given && world.stdin_is_tty) given = TRY(ask_for_words(world));

@@ -29,6 +29,9 @@ Result<Secret> read_first_password(World& world, const Arguments& arguments);
 /// The new password of `passwd`: one of the --new-… options, else the terminal (twice) or the next line of stdin.
 Result<Secret> read_new_password(World& world, const Arguments& arguments);
 
+/// The PIN, already set, of a token that a new key slot is for: as read_new_password, but a terminal asks once, with `prompt`.
+Result<Secret> read_new_pin(World& world, const Arguments& arguments, const std::string& prompt);
+
 /// Recovery words, as store::Credential::from_recovery() wants them: from one of the options (not the environment, which
 /// holds the password), else from the terminal, line by line until there are 15, else from a line of stdin. At the
 /// terminal a wrong word is asked for again.

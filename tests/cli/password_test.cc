@@ -134,6 +134,16 @@ TEST_F(PasswordTest, ANewPasswordIsTypedTwice) {
   EXPECT_TRUE(read_first_password(fake_.world, arguments({})).is(Code::interrupted));
 }
 
+TEST_F(PasswordTest, APinThatIsSetAlreadyIsTypedOnce) {
+  EXPECT_EQ(as_text(read_new_pin(fake_.world, arguments({"--new-passfile", secret_file("a", "1234\n")}), "PIN: ")->view()), "1234");
+  EXPECT_TRUE(read_new_pin(fake_.world, arguments({}), "PIN: ").is(Code::empty_password)) << "nothing on standard input";
+
+  fake_.world.stdin_is_tty = true;
+  fake_.terminal.answers = {"5678"};
+  EXPECT_EQ(as_text(read_new_pin(fake_.world, arguments({}), "PIN: ")->view()), "5678");
+  EXPECT_EQ(fake_.terminal.prompts, std::vector<std::string>{"PIN: "});
+}
+
 TEST(SplitWordsTest, SplitsAsAShellWould) {
   using List = std::vector<std::string>;
   EXPECT_EQ(split_words("").value(), List{});
