@@ -25,7 +25,8 @@ constexpr std::string_view kPasswordText =
     "The password comes from one of the options; else from TAIN_PASSFILE or TAIN_PASSCMD; else from the systemd\n"
     "credential tain.password; else from the terminal; else from a line of standard input. A keyfile may also come from\n"
     "TAIN_KEYFILE or the credential tain.keyfile. Recovery words may be given in the place of a password, in any case\n"
-    "and cut to their first four letters; with --recovery a wrong word is named.\n";
+    "and cut to their first four letters; with --recovery a wrong word is named. --tpm2 asks /dev/tpmrm0, or the TPM that\n"
+    "TAIN_TPM2_TCTI names as tpm2-tss does.\n";
 
 constexpr std::string_view kVersionText =
     "VERSION: a number as tain log shows it, -1 for the one before the present, or a time, such as 2026-11-01,\n"

@@ -5,7 +5,10 @@
 # What building needs; the names hold for Debian 12 and 13 and Ubuntu 22.04 and 24.04.
 # shellcheck disable=SC2034  # used by those who source this file
 build_packages=(g++ cmake ninja-build pkg-config libfuse3-dev fuse3 libsodium-dev liblmdb-dev libxxhash-dev
-  nlohmann-json3-dev '?libsystemd-dev' '?libqrencode-dev' '?libsecret-1-dev' '?libfido2-dev')
+  nlohmann-json3-dev '?libsystemd-dev' '?libqrencode-dev')
+# For keys that a device keeps. A build without them says so when somebody asks for such a key.
+# shellcheck disable=SC2034
+device_packages=('?libsecret-1-dev' '?libfido2-dev' '?libtss2-dev')
 
 # No grep -q: it leaves early, and then `set -o pipefail` counts the writer's broken pipe as "no".
 is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep '^install ok installed' >/dev/null; }
