@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/event.h"
+#include "base/memory.h"
 #include "fs/compact_request.h"
 #include "fs/control.h"
 #include "fs/damage_report.h"
@@ -230,6 +231,7 @@ Result<> serve(store::Vault& vault, Session& session, Mountpoint& mountpoint, co
 
 Result<> run_daemon(const DaemonOptions& options, store::Credential credential) {
   TRY(harden_process());
+  share_one_heap();
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
