@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Key slots of FIDO2 tokens: through libfido2 as it is installed, with tokens that are in software (fido2_token.py).
+# shellcheck disable=SC2034
+ONE_USER=1
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 need cc

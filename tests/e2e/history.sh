@@ -175,6 +175,7 @@ for how in nano ed perl patch; do
   if command -v $how >/dev/null; then hows="$how $hows"; fi
 done
 saves=20
+if [ "$WHO" = root ] && [ -z "$LONG" ]; then saves=6; fi # twenty as an ordinary user, or in the long run
 for how in $hows; do printf 'state 0\n' >"$MNT/by-$how.md"; done
 for number in $(seq 1 $saves); do
   sleep 1.1 # who saves in place overwrites a state, which is kept when it has stood for a second

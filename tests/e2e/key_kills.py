@@ -16,7 +16,7 @@ import sys
 
 CALLS = ("write,pwrite64,writev,pwritev,pwritev2,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,link,linkat,unlink,"
          "unlinkat,ftruncate,truncate,fallocate,mkdir,mkdirat,fchmod,fchmodat,msync,copy_file_range,flock").split(",")
-PLACES = 3  # of each change, when there is little time
+PLACES = 2  # of each change, when there is little time
 
 tain, vault, folder = sys.argv[1:]
 is_long = bool(os.environ.get("LONG"))

@@ -63,6 +63,8 @@ first_pass() {
     wanted=self
   elif [ -z "$wanted" ]; then
     wanted="root user"
+    # What hardly depends on the user says ONE_USER=1; the long run does not take its word.
+    if [ -n "${ONE_USER:-}" ] && [ -z "${TAIN_LONG:-}" ]; then wanted=user; fi
   fi
   if [[ $wanted == *user* ]]; then
     # Families run side by side, also those of other checks, and share the user: the last one to let go of the lock

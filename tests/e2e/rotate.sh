@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # tain key rotate: killed at any moment, gone on with by a mount that is used meanwhile, and brought to its end.
+# shellcheck disable=SC2034
+ONE_USER=1
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 

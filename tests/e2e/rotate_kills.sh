@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A change of the master key while somebody writes, and the serving process is killed again and again: it ends, and all
 # that was acknowledged is there. TAIN_LONG: a gigabyte and ten kills.
+# shellcheck disable=SC2034
+ONE_USER=1
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 

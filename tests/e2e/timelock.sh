@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Time locks on a real mount: every door to content, the kernel's cache, remounts, exit statuses.
+# shellcheck disable=SC2034
+ONE_USER=1
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # A key slot of a TPM opens the vault on that TPM and no other, in whatever state TPM and header are. On TPMs of swtpm.
+# shellcheck disable=SC2034
+ONE_USER=1
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 need swtpm
