@@ -7,7 +7,7 @@ namespace tain {
 
 void share_one_heap() {
 #ifdef __GLIBC__
-  constexpr int kMappedFrom = 32 << 20;  // bytes; the most that it takes
+  constexpr int kMappedFrom = 2 << 20;  // bytes: more than a block of content, less than a journal
   constexpr int kKept = 128 << 20;
   ::mallopt(M_ARENA_MAX, 1);
   ::mallopt(M_MMAP_THRESHOLD, kMappedFrom);
