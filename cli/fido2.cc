@@ -343,7 +343,7 @@ class Fido2 final : public DeviceKey {
     Fido2Slot slot{.asks_for_pin = answer.view()[0] != 0, .salt = random_array<32>(), .credential = {}};
     Secret pin;
     if (slot.asks_for_pin) {
-      const Secret typed = TRY(read_new_pin(world, arguments, kPinPrompt));
+      const Secret typed = TRY(read_pin(world, arguments, PinOf::new_slot, kPinPrompt));
       pin = TRY(terminated(typed));
     }
 
@@ -374,7 +374,7 @@ class Fido2 final : public DeviceKey {
     if (path.empty()) return std::optional<Secret>();
     Secret pin;
     if (slot.asks_for_pin) {
-      const Secret typed = TRY(read_password(world, arguments, kPinPrompt));
+      const Secret typed = TRY(read_pin(world, arguments, PinOf::slot, kPinPrompt));
       pin = TRY(terminated(typed));
     }
 

@@ -215,8 +215,8 @@ Result<Secret> read_new_password(World& world, const Arguments& arguments) {
   return world.stdin_is_tty ? ask_twice(world, "New password: ") : from_standard_input(world);
 }
 
-Result<Secret> read_new_pin(World& world, const Arguments& arguments, const std::string& prompt) {
-  std::optional<Secret> given = TRY(from_options(world, arguments, kNew));
+Result<Secret> read_pin(World& world, const Arguments& arguments, PinOf of, const std::string& prompt) {
+  std::optional<Secret> given = TRY(from_options(world, arguments, of == PinOf::new_slot ? kNew : kCurrent));
   if (given) return std::move(*given);
   if (!world.stdin_is_tty) return from_standard_input(world);
   Secret typed = TRY(world.terminal.ask_secret(prompt, kPasswordMax));

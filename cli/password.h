@@ -29,8 +29,11 @@ Result<Secret> read_first_password(World& world, const Arguments& arguments);
 /// The new password of `passwd`: one of the --new-… options, else the terminal (twice) or the next line of stdin.
 Result<Secret> read_new_password(World& world, const Arguments& arguments);
 
-/// The PIN, already set, of a token that a new key slot is for: as read_new_password, but a terminal asks once, with `prompt`.
-Result<Secret> read_new_pin(World& world, const Arguments& arguments, const std::string& prompt);
+/// The PIN of a token that opens the vault, or that a new key slot is for: from one of the options (those that begin with
+/// --new- for a new slot; not the environment, which holds the password: a token counts a wrong PIN and locks itself),
+/// else from the terminal, once, with `prompt`, else from a line of stdin. Errors: those of read_password.
+enum class PinOf { slot, new_slot };
+Result<Secret> read_pin(World& world, const Arguments& arguments, PinOf of, const std::string& prompt);
 
 /// Recovery words, as store::Credential::from_recovery() wants them: from one of the options (not the environment, which
 /// holds the password), else from the terminal, line by line until there are 15, else from a line of stdin. At the

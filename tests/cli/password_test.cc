@@ -135,13 +135,21 @@ TEST_F(PasswordTest, ANewPasswordIsTypedTwice) {
 }
 
 TEST_F(PasswordTest, APinThatIsSetAlreadyIsTypedOnce) {
-  EXPECT_EQ(as_text(read_new_pin(fake_.world, arguments({"--new-passfile", secret_file("a", "1234\n")}), "PIN: ")->view()), "1234");
-  EXPECT_TRUE(read_new_pin(fake_.world, arguments({}), "PIN: ").is(Code::empty_password)) << "nothing on standard input";
+  EXPECT_EQ(as_text(read_pin(fake_.world, arguments({"--new-passfile", secret_file("a", "1234\n")}), PinOf::new_slot, "PIN: ")->view()), "1234");
+  EXPECT_TRUE(read_pin(fake_.world, arguments({}), PinOf::new_slot, "PIN: ").is(Code::empty_password)) << "nothing on standard input";
 
   fake_.world.stdin_is_tty = true;
   fake_.terminal.answers = {"5678"};
-  EXPECT_EQ(as_text(read_new_pin(fake_.world, arguments({}), "PIN: ")->view()), "5678");
+  EXPECT_EQ(as_text(read_pin(fake_.world, arguments({}), PinOf::new_slot, "PIN: ")->view()), "5678");
   EXPECT_EQ(fake_.terminal.prompts, std::vector<std::string>{"PIN: "});
+}
+
+TEST_F(PasswordTest, APinIsNotWhatTheEnvironmentHasForAPassword) {
+  fake_.environment["TAIN_PASSFILE"] = secret_file("password", "of the vault\n");
+  fake_.world.stdin_is_tty = true;
+  fake_.terminal.answers = {"5678"};
+  EXPECT_EQ(as_text(read_pin(fake_.world, arguments({}), PinOf::slot, "PIN: ")->view()), "5678");
+  EXPECT_EQ(as_text(read_pin(fake_.world, arguments({"--passfile", secret_file("a", "1234\n")}), PinOf::slot, "PIN: ")->view()), "1234");
 }
 
 TEST(SplitWordsTest, SplitsAsAShellWould) {
