@@ -105,7 +105,7 @@ Result<> cmd_key_add(World& world, const Arguments& arguments) {
   const double seconds = TRY(kdf_seconds(arguments));
   const Target target = TRY(find_target(arguments.positional()[0]));
   const std::string& directory = target.vault_directory;
-  TRY(store::Vault::inspect(directory));  // before anybody types a password
+  const store::VaultInfo vault = TRY(store::Vault::inspect(directory));  // before anybody types a password
   const store::Credential existing = TRY(read_credential(world, arguments, directory));
 
   store::Credential added;
@@ -122,7 +122,7 @@ Result<> cmd_key_add(World& world, const Arguments& arguments) {
   if (!made.ok() && recovery) note(world, "the words are not valid: no key slot was made for them");
   if (!made.ok() && device) {
     const store::SlotInfo unused{.id = *added.slot, .type = *device, .cost = {}, .extra = added.extra};
-    static_cast<void>(device_key(*device)->forget(world, TRY(store::Vault::inspect(directory)), unused));
+    static_cast<void>(device_key(*device)->forget(world, vault, unused));
   }
   const store::SlotInfo slot = TRY(std::move(made));
   if (arguments.has("json"))

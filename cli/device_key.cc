@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "cli/child.h"
 
 namespace tain::cli {
 namespace {
@@ -13,7 +14,34 @@ using store::SlotType;
 
 constexpr std::array kDevices{SlotType::keyring, SlotType::tpm2, SlotType::fido2};
 
+class MissingDevice final : public DeviceKey {
+ public:
+  MissingDevice(std::string library, std::string package) : library_(std::move(library)), package_(std::move(package)) {}
+  Result<Made> make(World&, const Arguments&, const store::VaultInfo&, const store::SlotId&) override { return missing(); }
+  Result<std::optional<Secret>> open(World&, const Arguments&, const store::VaultInfo&, const store::SlotInfo&) override { return missing(); }
+
+ private:
+  Error missing() const {
+    return Error(Code::unsupported, "this program was built without " + library_).hint("install " + package_ + " and build again");
+  }
+  std::string library_, package_;
+};
+
 }  // namespace
+
+Result<std::optional<Secret>> ask_in_child(const std::function<Result<std::optional<Secret>>()>& ask) {
+  auto answer = in_child([&]() -> Result<Secret> {
+    std::optional<Secret> found = TRY(ask());
+    return found ? std::move(*found) : Secret();
+  });
+  Secret key = TRY(std::move(answer));
+  if (key.empty()) return std::optional<Secret>();
+  return std::optional<Secret>(std::move(key));
+}
+
+std::unique_ptr<DeviceKey> missing_device(std::string library, std::string package) {
+  return std::make_unique<MissingDevice>(std::move(library), std::move(package));
+}
 
 std::unique_ptr<DeviceKey> device_key(SlotType type) {
   CHECK(store::is_device(type));
@@ -45,12 +73,19 @@ Result<Credential> read_device_credential(World& world, const Arguments& argumen
   const store::VaultInfo vault = TRY(store::Vault::inspect(directory));
   const std::string name(store::slot_type_name(type));
   bool has_slot = false;
+  std::optional<Error> unusable;
   for (const store::SlotInfo& slot : vault.slots) {
     if (slot.type != type) continue;
     has_slot = true;
-    const auto key = TRY(device_key(type)->open(world, arguments, vault, slot));
+    auto asked = device_key(type)->open(world, arguments, vault, slot);
+    if (asked.is(Code::header_damaged) || asked.is(Code::format_too_new)) {
+      unusable = std::move(asked).error();
+      continue;
+    }
+    const auto key = TRY(std::move(asked));
     if (key) return Credential::from_device(type, slot.id, *key);
   }
+  if (unusable) return *std::move(unusable);
   if (!has_slot)
     return Error(Code::wrong_password, "the vault has no key slot for --" + name).hint("tain key add " + directory + " " + name + " makes one");
   const std::string what = type == SlotType::keyring ? "the keyring of this login does not have the vault's key, or is locked"

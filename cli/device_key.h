@@ -4,6 +4,7 @@
 // Each kind is one file, and the only one that includes its library; without the library it says so.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,11 @@ class DeviceKey {
   virtual Result<> forget(World&, const store::VaultInfo&, const store::SlotInfo&) { return {}; }
 };
 
+/// For DeviceKey::open: what `ask` finds in a process of its own (cli/child.h), or nothing. Errors: those of `ask`, io.
+Result<std::optional<Secret>> ask_in_child(const std::function<Result<std::optional<Secret>>()>& ask);
+/// Of a build without `library`: says so, and which package has it.
+std::unique_ptr<DeviceKey> missing_device(std::string library, std::string package);
+
 /// cli/keyring.cc, cli/tpm2.cc, cli/fido2.cc.
 std::unique_ptr<DeviceKey> keyring_key();
 std::unique_ptr<DeviceKey> tpm2_key();
@@ -47,7 +53,8 @@ const std::vector<Option>& device_options();
 /// The type that one of the options names. Errors: usage (two of them).
 Result<std::optional<store::SlotType>> device_asked_for(const Arguments& arguments);
 
-/// What opens the vault `directory` with such a device: the first of its slots for which the device yields a key.
+/// What opens the vault `directory` with such a device: the first of its slots for which the device yields a key. A slot
+/// that is damaged or of a later version hides none of the others.
 /// Errors: those of DeviceKey::open, wrong_password (no slot of that type, or none of this device).
 Result<store::Credential> read_device_credential(World& world, const Arguments& arguments, const std::string& directory,
                                                  store::SlotType type);

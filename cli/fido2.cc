@@ -331,6 +331,13 @@ Result<Secret> terminated(const Secret& pin) {
   return out;
 }
 
+/// Empty if the slot is of a token without one.
+Result<Secret> pin_for(World& world, const Arguments& arguments, const Fido2Slot& slot, PinOf of) {
+  if (!slot.asks_for_pin) return Secret();
+  const Secret typed = TRY(read_pin(world, arguments, of, kPinPrompt));
+  return terminated(typed);
+}
+
 const char* text_of(const Secret& terminated) { return terminated.empty() ? nullptr : as_text(terminated.view()).data(); }
 
 class Fido2 final : public DeviceKey {
@@ -341,11 +348,7 @@ class Fido2 final : public DeviceKey {
     const Secret answer = TRY(std::move(found));
     const std::string path(as_text(answer.view().subspan(1)));
     Fido2Slot slot{.asks_for_pin = answer.view()[0] != 0, .salt = random_array<32>(), .credential = {}};
-    Secret pin;
-    if (slot.asks_for_pin) {
-      const Secret typed = TRY(read_pin(world, arguments, PinOf::new_slot, kPinPrompt));
-      pin = TRY(terminated(typed));
-    }
+    const Secret pin = TRY(pin_for(world, arguments, slot, PinOf::new_slot));
 
     note(world, "touch the FIDO2 token, twice: it makes a key, and yields it");
     auto made = in_child([&]() -> Result<Secret> {
@@ -372,39 +375,27 @@ class Fido2 final : public DeviceKey {
     auto found = in_child([&] { return find_owner(named, slot.credential); });
     const Secret path = TRY(std::move(found));
     if (path.empty()) return std::optional<Secret>();
-    Secret pin;
-    if (slot.asks_for_pin) {
-      const Secret typed = TRY(read_pin(world, arguments, PinOf::slot, kPinPrompt));
-      pin = TRY(terminated(typed));
-    }
+    const Secret pin = TRY(pin_for(world, arguments, slot, PinOf::slot));
 
     note(world, "touch the FIDO2 token");
-    auto asked = in_child([&]() -> Result<Secret> {
+    return ask_in_child([&]() -> Result<std::optional<Secret>> {
       const Fido fido = TRY(Fido::load());
       const Token token = TRY(Token::open(fido, std::string(as_text(path.view()))));
-      std::optional<Secret> key = TRY(token.key(slot, text_of(pin)));
-      return key ? std::move(*key) : Secret();
+      return token.key(slot, text_of(pin));
     });
-    Secret key = TRY(std::move(asked));
-    if (key.empty()) return std::optional<Secret>();
-    return std::optional<Secret>(std::move(key));
   }
-};
-
-#else
-
-class Fido2 final : public DeviceKey {
-  static Error missing() {
-    return Error(Code::unsupported, "this program was built without libfido2, which FIDO2 tokens need").hint("install libfido2-dev and build again");
-  }
-  Result<Made> make(World&, const Arguments&, const VaultInfo&, const SlotId&) override { return missing(); }
-  Result<std::optional<Secret>> open(World&, const Arguments&, const VaultInfo&, const SlotInfo&) override { return missing(); }
 };
 
 #endif
 
 }  // namespace
 
-std::unique_ptr<DeviceKey> fido2_key() { return std::make_unique<Fido2>(); }
+std::unique_ptr<DeviceKey> fido2_key() {
+#ifdef TAIN_HAS_FIDO2
+  return std::make_unique<Fido2>();
+#else
+  return missing_device("libfido2, which FIDO2 tokens need", "libfido2-dev");
+#endif
+}
 
 }  // namespace tain::cli

@@ -32,7 +32,7 @@ Result<Fido2Slot> parse_fido2_slot(ByteView extra) {
   out.salt = in.array<32>();
   const ByteView credential = in.raw(in.remaining());
   if (in.failed() || credential.empty() || credential.size() > kFido2CredentialMax)
-    return Error(Code::corrupt, "the key slot of a FIDO2 token is damaged").hint("tain check looks at the vault; a password opens it, too");
+    return Error(Code::header_damaged, "the key slot of a FIDO2 token is malformed").hint("a password or recovery words open the vault, too");
   if ((flags & ~kAsksForPin) != 0) return too_new();
   out.asks_for_pin = (flags & kAsksForPin) != 0;
   out.credential.assign(credential.begin(), credential.end());

@@ -22,7 +22,7 @@ inline constexpr size_t kFido2CredentialMax = store::kSlotExtraMax - 34;
 
 /// Errors: unsupported (a credential id that is longer, or empty).
 Result<Bytes> encode(const Fido2Slot& slot);
-/// Errors: corrupt, format_too_new (another version, an unknown flag).
+/// Errors: header_damaged (malformed), format_too_new (another version, an unknown flag).
 Result<Fido2Slot> parse_fido2_slot(ByteView extra);
 
 }  // namespace tain::cli

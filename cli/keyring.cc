@@ -96,7 +96,7 @@ class Keyring final : public DeviceKey {
   }
 
   Result<std::optional<Secret>> open(World&, const Arguments&, const VaultInfo& vault, const SlotInfo& slot) override {
-    auto asked = in_child([&]() -> Result<Secret> {
+    return ask_in_child([&]() -> Result<std::optional<Secret>> {
       const Secrets secrets = TRY(Secrets::load());
       GError* error = nullptr;
       gchar* const hex = secrets.lookup(&kSchema, nullptr, &error, "vault", to_hex(vault.id.bytes).c_str(), "slot", to_hex(slot.id).c_str(), nullptr);
@@ -104,11 +104,8 @@ class Keyring final : public DeviceKey {
       std::optional<Secret> found;
       if (hex != nullptr) found = key_of(hex);
       secrets.free(hex);
-      return found ? std::move(*found) : Secret();
+      return found;
     });
-    Secret key = TRY(std::move(asked));
-    if (key.empty()) return std::optional<Secret>();
-    return std::optional<Secret>(std::move(key));
   }
 
   Result<> forget(World&, const VaultInfo& vault, const SlotInfo& slot) override {
@@ -124,20 +121,16 @@ class Keyring final : public DeviceKey {
   }
 };
 
-#else
-
-class Keyring final : public DeviceKey {
-  static Error missing() {
-    return Error(Code::unsupported, "this program was built without libsecret, which keyrings need").hint("install libsecret-1-dev and build again");
-  }
-  Result<Made> make(World&, const Arguments&, const VaultInfo&, const SlotId&) override { return missing(); }
-  Result<std::optional<Secret>> open(World&, const Arguments&, const VaultInfo&, const SlotInfo&) override { return missing(); }
-};
-
 #endif
 
 }  // namespace
 
-std::unique_ptr<DeviceKey> keyring_key() { return std::make_unique<Keyring>(); }
+std::unique_ptr<DeviceKey> keyring_key() {
+#ifdef TAIN_HAS_KEYRING
+  return std::make_unique<Keyring>();
+#else
+  return missing_device("libsecret, which keyrings need", "libsecret-1-dev");
+#endif
+}
 
 }  // namespace tain::cli

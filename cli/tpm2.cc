@@ -282,16 +282,12 @@ class Tpm2 final : public DeviceKey {
   Result<std::optional<Secret>> open(World& world, const Arguments&, const VaultInfo&, const SlotInfo& slot) override {
     const Tpm2Blob blob = TRY(parse_tpm2_blob(slot.extra));
     const std::string tcti = tcti_of(world);
-    auto unsealed = in_child([&]() -> Result<Secret> {
+    return ask_in_child([&]() -> Result<std::optional<Secret>> {
       const auto tpm = TRY(Tpm::open(tcti));
       std::optional<Secret> key = TRY(tpm->unseal(blob));
-      if (!key) return Secret();
-      if (key->size() != store::kDeviceKeySize) return Error(Code::header_damaged, "what the TPM has sealed is not a key of a vault");
-      return std::move(*key);
+      if (key && key->size() != store::kDeviceKeySize) return Error(Code::header_damaged, "what the TPM has sealed is not a key of a vault");
+      return key;
     });
-    Secret key = TRY(std::move(unsealed));
-    if (key.empty()) return std::optional<Secret>();
-    return std::optional<Secret>(std::move(key));
   }
 
  private:
@@ -301,20 +297,16 @@ class Tpm2 final : public DeviceKey {
   }
 };
 
-#else
-
-class Tpm2 final : public DeviceKey {
-  static Error missing() {
-    return Error(Code::unsupported, "this program was built without tss2-esys, which TPMs need").hint("install libtss2-dev and build again");
-  }
-  Result<Made> make(World&, const Arguments&, const VaultInfo&, const SlotId&) override { return missing(); }
-  Result<std::optional<Secret>> open(World&, const Arguments&, const VaultInfo&, const SlotInfo&) override { return missing(); }
-};
-
 #endif
 
 }  // namespace
 
-std::unique_ptr<DeviceKey> tpm2_key() { return std::make_unique<Tpm2>(); }
+std::unique_ptr<DeviceKey> tpm2_key() {
+#ifdef TAIN_HAS_TPM2
+  return std::make_unique<Tpm2>();
+#else
+  return missing_device("tss2-esys, which TPMs need", "libtss2-dev");
+#endif
+}
 
 }  // namespace tain::cli

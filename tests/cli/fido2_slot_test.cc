@@ -38,10 +38,10 @@ TEST(Fido2SlotTest, ACredentialIdHasToFit) {
 TEST(Fido2SlotTest, EveryLengthThatIsTooShortOrTooLongIsRefused) {
   Bytes extra = encode(example(kFido2CredentialMax)).value();
 
-  for (size_t size = 0; size < 35; ++size) EXPECT_TRUE(parse_fido2_slot(ByteView(extra).first(size)).is(Code::corrupt)) << size;
+  for (size_t size = 0; size < 35; ++size) EXPECT_TRUE(parse_fido2_slot(ByteView(extra).first(size)).is(Code::header_damaged)) << size;
   EXPECT_TRUE(parse_fido2_slot(ByteView(extra).first(35)).ok());
   extra.push_back(0);
-  EXPECT_TRUE(parse_fido2_slot(extra).is(Code::corrupt));
+  EXPECT_TRUE(parse_fido2_slot(extra).is(Code::header_damaged));
 }
 
 TEST(Fido2SlotTest, LaterVersionsAndUnknownFlagsAreRefused) {
