@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/format_page.h"
+
 namespace tain::cli {
 namespace {
 
@@ -17,7 +19,7 @@ Fido2Slot example(size_t credential_size) {
 TEST(Fido2SlotTest, IsVersionFlagsSaltAndCredential) {
   const Bytes extra = encode(example(3)).value();
 
-  EXPECT_EQ(to_hex(extra), "0101000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fc5c5c5");
+  test::FormatPage(TAIN_SOURCE_DIR).expect_example("extra of a FIDO2 slot", extra);
   EXPECT_EQ(parse_fido2_slot(extra).value(), example(3));
 
   Fido2Slot without_pin = example(3);

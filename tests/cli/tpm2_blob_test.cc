@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "store/header.h"
+#include "tests/support/format_page.h"
 
 namespace tain::cli {
 namespace {
@@ -16,7 +17,9 @@ const Bytes kPublic(46, 0xCD);
 Bytes example() { return encode_tpm2_blob({kPrivate, kPublic}).value(); }
 
 TEST(Tpm2BlobTest, IsTheBytesOfTheFormat) {
-  EXPECT_EQ(encode_tpm2_blob({Bytes{1, 2, 3}, Bytes{4, 5}}).value(), (Bytes{1, 3, 0, 1, 2, 3, 2, 0, 4, 5}));
+  const Bytes extra = encode_tpm2_blob({Bytes{1, 2, 3}, Bytes{4, 5}}).value();
+  EXPECT_EQ(extra, (Bytes{1, 3, 0, 1, 2, 3, 2, 0, 4, 5}));
+  test::FormatPage(TAIN_SOURCE_DIR).expect_example("extra of a TPM2 slot", extra);
 }
 
 TEST(Tpm2BlobTest, ComesBackAsItWas) {

@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <sstream>
 
 #include "store/database.h"
 #include "store/key_slot.h"
@@ -14,6 +13,7 @@
 #include "store/recovery_words.h"
 #include "store/working_set.h"
 #include "tests/support/fixed_random.h"
+#include "tests/support/format_page.h"
 #include "tests/support/temp_directory.h"
 #include "tests/support/temp_vault.h"
 
@@ -30,55 +30,12 @@ std::array<uint8_t, N> counting(uint8_t first) {
   return out;
 }
 
-/// The examples of the page by name: ```hex blocks of a name line and lines of bytes. `00*9` is a byte nine
-/// times; what follows a semicolon is a comment.
-std::map<std::string, Bytes> read_page() {
-  std::ifstream page(TAIN_SOURCE_DIR "/docs/format.md");
-  EXPECT_TRUE(page.good());
-  std::map<std::string, Bytes> out;
-  Bytes* example = nullptr;
-  bool inside = false;
-  for (std::string line; std::getline(page, line);) {
-    if (line.starts_with("```")) {
-      inside = line == "```hex";
-      example = nullptr;
-    } else if (inside && example == nullptr) {
-      EXPECT_FALSE(out.contains(line)) << "two examples named " << line;
-      example = &out[line];
-    } else if (inside) {
-      std::istringstream tokens(line.substr(0, line.find(';')));
-      for (std::string token; tokens >> token;) {
-        const size_t star = token.find('*');
-        const auto bytes = from_hex(token.substr(0, star));
-        if (!bytes.has_value()) {
-          ADD_FAILURE() << "not hexadecimal: " << token;
-          continue;
-        }
-        const int times = star == token.npos ? 1 : std::stoi(token.substr(star + 1));
-        for (int i = 0; i < times; ++i) example->insert(example->end(), bytes->begin(), bytes->end());
-      }
-    }
-  }
-  return out;
-}
-
-std::string rows(ByteView bytes) {
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 32)
-    out += to_hex(bytes.subspan(i, std::min<size_t>(32, bytes.size() - i))) + "\n";
-  return out;
-}
-
 class FormatTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() { page_ = new std::map<std::string, Bytes>(read_page()); }
+  static void SetUpTestSuite() { page_ = new test::FormatPage(TAIN_SOURCE_DIR); }
   static void TearDownTestSuite() { delete page_; }
 
-  static void expect_example(const std::string& name, ByteView bytes) {
-    auto it = page_->find(name);
-    const bool same = it != page_->end() && std::equal(bytes.begin(), bytes.end(), it->second.begin(), it->second.end());
-    EXPECT_TRUE(same) << "docs/format.md §8 should show for\n" << name << "\n" << rows(bytes);
-  }
+  static void expect_example(const std::string& name, ByteView bytes) { page_->expect_example(name, bytes); }
   /// What is sealed of a record: schema and epoch stand before the body.
   static Bytes with_prefix(uint16_t schema, ByteView body) {
     Bytes out;
@@ -126,16 +83,15 @@ class FormatTest : public testing::Test {
 
   const Cipher cipher_{master_key(), vault_id(), 1};
   Cipher next_cipher_{next_master_key(), vault_id(), 2};
-  static std::map<std::string, Bytes>* page_;
+  static test::FormatPage* page_;
 };
-std::map<std::string, Bytes>* FormatTest::page_ = nullptr;
+test::FormatPage* FormatTest::page_ = nullptr;
 
 TEST_F(FormatTest, PageShowsTheseExamplesAndNoOthers) {
-  std::vector<std::string> names;
-  for (const auto& [name, bytes] : *page_) names.push_back(name);
-  EXPECT_EQ(names, (std::vector<std::string>{"block value, resealed", "block value, suite 1",
+  EXPECT_EQ(page_->names(), (std::vector<std::string>{"block value, resealed", "block value, suite 1",
                                              "block value, suite 2", "directory entry body",
-                                             "directory entry key", "directory entry key, epoch 2", "header",
+                                             "directory entry key", "directory entry key, epoch 2",
+                                             "extra of a FIDO2 slot", "extra of a TPM2 slot", "header",
                                              "header, master key under change", "inode body", "journal chain value",
                                              "journal frame", "journal payload", "map node", "past name body",
                                              "past name key", "record value", "set summand", "state body",
@@ -162,7 +118,7 @@ TEST_F(FormatTest, HeaderWhileTheMasterKeyIsChanged) {
   header.sequence = 2;
   header.epoch = 2;
   header.suite = Suite::aes_256_gcm;
-  header.previous = hash256(page_->at("header"));
+  header.previous = hash256(page_->example("header"));
   header.key_check = next_cipher_.key_check();
   const Secret password = Secret::copy_of(as_bytes("correct horse"));
   header.slots.push_back(make_slot(header, next_master_key(), password, kKdfFloor, 1'790'000'000).value());
