@@ -12,7 +12,6 @@ DATABASE=$VAULT/data.mdb
 # What is deleted shall be free at once, not in the trash.
 mount_without_history() { mount_vault -o nohistory "$@"; }
 kib() { du -k "$DATABASE" | cut -f 1; }
-member() { "$PY" -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$OUTPUT" "$1"; }
 # fill NUMBER: that many files of 100 kB below $MNT/go, and as many small ones
 fill() {
   mkdir -p "$MNT/go"

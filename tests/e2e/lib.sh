@@ -174,6 +174,19 @@ expect_exit() {
 }
 # output_has REGEX: the last expect_exit said so.
 output_has() { grep -Eqi -- "$1" "$OUTPUT" || fail "expected /$1/ in: $(cat "$OUTPUT")"; }
+# member NAME...: of the JSON object that the last expect_exit printed; None where there is none.
+member() {
+  "$PY" - "$OUTPUT" "$@" <<'PY'
+import json, sys
+value = json.loads(next(line for line in open(sys.argv[1]) if line.startswith("{")))
+for name in sys.argv[2:]:
+    if isinstance(value, list):
+        value = value[int(name)]
+    else:
+        value = value.get(name) if value is not None else None
+print(value)
+PY
+}
 same() { [ "$1" = "$2" ] || fail "${3:-values differ}: '$1' is not '$2'"; }
 need() {
   local program

@@ -6,15 +6,6 @@ ONE_USER=1
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-member() { # member NAME...: of the JSON object in $OUTPUT
-  "$PY" - "$OUTPUT" "$@" <<'PY'
-import json, sys
-value = json.loads(next(line for line in open(sys.argv[1]) if line.startswith("{")))
-for name in sys.argv[2:]:
-    value = value.get(name) if value is not None else None
-print(value)
-PY
-}
 sum_of() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum); }
 rotate_and_kill() { # rotate_and_kill SECONDS: so long after it has begun, or gone on; whether it has ended by then does not matter
   cp "$VAULT/header" "$WORK/header-before"

@@ -10,15 +10,6 @@ ONE_USER=1
 files=6 megabytes=5 kills=3
 if [ -n "$LONG" ]; then files=100 megabytes=10 kills=10; fi
 
-member() { # member NAME...: of the JSON object in $OUTPUT
-  "$PY" - "$OUTPUT" "$@" <<'PY'
-import json, sys
-value = json.loads(next(line for line in open(sys.argv[1]) if line.startswith("{")))
-for name in sys.argv[2:]:
-    value = value.get(name) if value is not None else None
-print(value)
-PY
-}
 rotating() { expect_exit 0 "$TAIN" status --json "$VAULT" && member rotation running; }
 sums() { (cd "$MNT" && sha256sum large-*); }
 

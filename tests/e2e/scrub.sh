@@ -6,16 +6,6 @@ ONE_USER=1
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# member NAME...: of the JSON object in $OUTPUT.
-member() {
-  "$PY" - "$OUTPUT" "$@" <<'PY'
-import json, sys
-value = json.loads(open(sys.argv[1]).readline())
-for name in sys.argv[2:]:
-    value = value[int(name) if isinstance(value, list) else name]
-print(value)
-PY
-}
 # Waits until the status of the mount has /REGEX/. Asking is a use of the mount, and the mount scrubs while it is not used.
 await_status() {
   local i
