@@ -46,9 +46,9 @@ constexpr int kStopPollMs = 20;
 
 void report_mounted(World& world, const fs::DaemonOptions& options, pid_t pid, bool as_json) {
   if (as_json) {
-    print_json(world, {{"vault", options.vault_directory}, {"mountpoint", options.mountpoint}, {"pid", pid}, {"read_only", options.read_only}});
+    print_json(world, {{"vault", options.mount.source}, {"mountpoint", options.mount.mountpoint}, {"pid", pid}, {"read_only", options.mount.read_only}});
   } else {
-    world.out << "mounted " << printable(world, options.vault_directory) << " at " << printable(world, options.mountpoint) << '\n';
+    world.out << "mounted " << printable(world, options.mount.source) << " at " << printable(world, options.mount.mountpoint) << '\n';
   }
 }
 
@@ -87,7 +87,7 @@ void close_all_but(std::initializer_list<int> keep) {
 }
 
 /// The serving process, from fork to end.
-int serve(World& world, fs::DaemonOptions options, store::Credential credential, UniqueFd report, fs::SupervisorLink supervisor) {
+int serve(World& world, fs::DaemonOptions options, store::Credential credential, UniqueFd report, fs::SupervisorLink& supervisor) {
   close_all_but({std::min(report.get(), supervisor.fd()), std::max(report.get(), supervisor.fd())});
   // Locks on memory are not inherited: make a locked copy and wipe the other one.
   store::Credential locked = credential.clone();
@@ -100,18 +100,18 @@ int serve(World& world, fs::DaemonOptions options, store::Credential credential,
     else warn(world, message);
   };
   options.supervisor = ::getppid();
-  options.ready = [&](const std::string& device) -> Result<> {
+  options.ready = [&](const std::string&) -> Result<> {
     ::prctl(PR_SET_PDEATHSIG, 0);
-    TRY(supervisor.mounted(device));
+    TRY(supervisor.stay());
     TRY(leave_terminal());
     reported = true;
     json report_line = report_of({});
     report_line["pid"] = ::getpid();
     return send_report(UniqueFd(report.release()).get(), report_line);
   };
-  auto outcome = fs::run_daemon(options, std::move(locked));
+  auto outcome = fs::run_daemon(options, supervisor, std::move(locked));
   if (outcome.ok()) return kExitOk;
-  if (reported) ::syslog(LOG_ERR, "%s: %s", options.mountpoint.c_str(), outcome.error().message().c_str());
+  if (reported) ::syslog(LOG_ERR, "%s: %s", options.mount.mountpoint.c_str(), outcome.error().message().c_str());
   else (void)send_report(report.get(), report_of(outcome)).ok();
   return exit_status(outcome.code());
 }
@@ -132,8 +132,8 @@ int reap(pid_t pid, bool stop) {
   return status;
 }
 
-/// Waits for the one line of the serving process, and returns its pid. No line: it died. `supervisor`: our child.
-Result<pid_t> read_report(int fd, pid_t supervisor) {
+/// The one line of the serving process, or no object: it died.
+json read_line(int fd) {
   std::string text;
   std::array<char, 4096> buffer;
   while (text.size() < kReportMax && !text.ends_with('\n')) {
@@ -142,16 +142,27 @@ Result<pid_t> read_report(int fd, pid_t supervisor) {
     if (n <= 0) break;
     text.append(buffer.data(), static_cast<size_t>(n));
   }
-  const json report = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (report.is_object() && report.value("ok", false)) return report.value("pid", supervisor);
-  const int status = reap(supervisor, /*stop=*/!report.is_object());
+  return json::parse(text, nullptr, /*allow_exceptions=*/false);
+}
+
+/// `exit`: the serving process's, 128 + N if signal N killed it.
+Result<> outcome_of(const json& report, int exit) {
+  if (report.is_object() && report.value("ok", false)) return {};
   if (report.is_object()) {
     return Error(static_cast<Code>(report.value("code", static_cast<int>(Code::io))), report.value("message", std::string()))
         .hint(report.value("hint", std::string()));
   }
-  const int exit = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   const std::string how = exit > 128 ? "was killed by signal " + std::to_string(exit - 128) : "ended early";
   return Error(Code::fuse, "the process that should serve the mount " + how).hint("tain mount -f shows what it says");
+}
+
+/// Waits for the report of the serving process, and returns its pid. `supervisor`: our child.
+Result<pid_t> read_report(int fd, pid_t supervisor) {
+  const json report = read_line(fd);
+  if (report.is_object() && report.value("ok", false)) return report.value("pid", supervisor);
+  const int status = reap(supervisor, /*stop=*/!report.is_object());
+  TRY(outcome_of(report, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status)));
+  return supervisor;
 }
 
 Result<> mount_in_background(World& world, const fs::DaemonOptions& options, store::Credential credential, bool as_json) {
@@ -166,10 +177,10 @@ Result<> mount_in_background(World& world, const fs::DaemonOptions& options, sto
   if (supervisor == 0) {
     read_end.reset();
     // If the command is interrupted before the mount is usable, the mount is not wanted any more.
-    const fs::Supervision supervision{.mountpoint = options.mountpoint, .command = parent, .forget_secrets = [&] { credential = store::Credential(); }};
+    const fs::Supervision supervision{.mount = options.mount, .command = parent, .forget_secrets = [&] { credential = store::Credential(); }};
     // _exit: what the parent has registered for its end is not the child's business.
-    ::_exit(fs::supervise(supervision, [&](fs::SupervisorLink link) {
-      return serve(world, options, std::move(credential), std::move(write_end), std::move(link));
+    ::_exit(fs::supervise(supervision, [&](fs::SupervisorLink& link) {
+      return serve(world, options, std::move(credential), std::move(write_end), link);
     }));
   }
   write_end.reset();
@@ -177,20 +188,35 @@ Result<> mount_in_background(World& world, const fs::DaemonOptions& options, sto
   const pid_t pid = TRY(read_report(read_end.get(), supervisor));
 
   struct stat st {};
-  if (::stat(options.mountpoint.c_str(), &st) != 0) {
-    return Error(Code::fuse, "the mount does not answer: " + errno_error(errno, options.mountpoint).message());
+  if (::stat(options.mount.mountpoint.c_str(), &st) != 0) {
+    return Error(Code::fuse, "the mount does not answer: " + errno_error(errno, options.mount.mountpoint).message());
   }
   report_mounted(world, options, pid, as_json);
   return {};
 }
 
+/// This process becomes the supervisor. What went wrong in the serving process comes back through a pipe.
 Result<> mount_in_foreground(World& world, fs::DaemonOptions options, store::Credential credential, bool as_json) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error(errno, "make a pipe");
+  UniqueFd read_end(ends[0]), write_end(ends[1]);
   options.warn = [&world](const std::string& message) { warn(world, message); };
   options.ready = [&](const std::string&) -> Result<> {
     report_mounted(world, options, ::getpid(), as_json);
     return flush_output(world);
   };
-  return fs::run_daemon(options, std::move(credential));
+  world.out.flush();
+  world.err.flush();
+  const fs::Supervision supervision{.mount = options.mount, .command = 0, .forget_secrets = [&] { credential = store::Credential(); write_end.reset(); }};
+  const int status = fs::supervise(supervision, [&](fs::SupervisorLink& link) {
+    store::Credential locked = credential.clone();
+    credential = store::Credential();
+    options.supervisor = ::getppid();
+    const auto outcome = fs::run_daemon(options, link, std::move(locked));
+    (void)send_report(write_end.get(), report_of(outcome)).ok();
+    return outcome.ok() ? kExitOk : exit_status(outcome.code());
+  });
+  return outcome_of(read_line(read_end.get()), status);
 }
 
 /// FUSE lets others in only if the administrator has said so; say which line of which file.
@@ -244,34 +270,35 @@ Result<> cmd_mount(World& world, const Arguments& arguments) {
   const std::string& vault = arguments.positional()[0];
   auto directory = canonical_path(vault);
   if (!directory.ok()) return Error(Code::not_a_vault, "no vault at " + directory.error().message()).hint("tain init makes one");
-  options.vault_directory = *directory;
+  options.mount.source = *directory;
   auto mountpoint = fs::resolve_path(arguments.positional()[1]);
   if (!mountpoint.ok()) return Error(Code::mountpoint, "mountpoint " + mountpoint.error().message()).hint(mountpoint.error().hint());
-  options.mountpoint = *mountpoint;
+  options.mount.mountpoint = *mountpoint;
   options.runtime = runtime_paths(world, world.uid);
   options.version = kVersion;
-  options.read_only = flags.read_only;
+  options.mount.read_only = flags.read_only;
   if (!flags.at.empty()) options.as_of_ms = TRY(as_of(flags.at));
-  options.allow_other = flags.allow_other;
+  options.mount.allow_other = flags.allow_other;
   options.history = flags.history;
   options.idle_s = flags.idle_s;
   options.lock_on_suspend = flags.lock_on_suspend;
   options.lock_on_screen = flags.lock_on_screen;
+  options.confined = flags.confined && !arguments.has("unconfined");
   options.scrub_rate_bytes_s = flags.scrub_rate_bytes_s;
   options.scrub_after_s = flags.scrub_after_s;
-  options.fuse_options = flags.fuse_options;
+  options.mount.fuse_options = flags.fuse_options;
 
   // All that can be known is checked before anybody types a password; the serving process checks again.
-  TRY(store::Vault::inspect(options.vault_directory));
-  auto usable = fs::check_mountpoint(options.mountpoint, options.vault_directory);
+  TRY(store::Vault::inspect(options.mount.source));
+  auto usable = fs::check_mountpoint(options.mount.mountpoint, options.mount.source);
   if (!usable.ok() && !usable.is(Code::in_use)) return usable;
-  TRY(check_not_in_use(options.vault_directory));  // knows the process too
+  TRY(check_not_in_use(options.mount.source));  // knows the process too
   TRY(std::move(usable));
   TRY(check_fuse_device());
   TRY(check_allow_other(world, flags));
-  warn_about_placement(world, options.vault_directory);
+  warn_about_placement(world, options.mount.source);
 
-  store::Credential credential = TRY(read_credential(world, arguments, options.vault_directory));
+  store::Credential credential = TRY(read_credential(world, arguments, options.mount.source));
   const bool as_json = arguments.has("json");
   return arguments.has("foreground") ? mount_in_foreground(world, std::move(options), std::move(credential), as_json)
                                      : mount_in_background(world, options, std::move(credential), as_json);

@@ -100,6 +100,13 @@ std::string rotation_of(const json& status) {
   return text;
 }
 
+std::string confined_of(const json& confined) {
+  const bool files = confined.value("files", false), calls = confined.value("system_calls", false);
+  if (files && calls) return "to its own files and system calls";
+  if (files || calls) return std::string("to its own ") + (files ? "files" : "system calls") + " only: this kernel has no " + (files ? "seccomp" : "Landlock");
+  return "no: switched off, or this kernel cannot";
+}
+
 void print_status(World& world, const json& status) {
   const auto line = [&world](std::string label, const std::string& text) {
     label.resize(12, ' ');
@@ -127,6 +134,7 @@ void print_status(World& world, const json& status) {
     line("pending", bytes_of(status, "pending_bytes"));
     line("secrets", status.value("secrets_locked", false) ? "locked in memory" : "may be swapped to disk: the memory lock limit is too low");
   }
+  if (status.contains("confined")) line("confined", confined_of(status["confined"]));
   if (status.contains("damaged")) line("damaged", damage_of(world, status));
   if (status.contains("scrub")) line("scrubbed", scrub_of(status));
   if (status.contains("rotation")) line("master key", rotation_of(status));

@@ -100,7 +100,7 @@ const std::vector<Command>& commands() {
        "an existing one must be empty. While the vault is not mounted, the mountpoint refuses writes, so that nothing\n"
        "lands there in clear; tain unmount --release takes that off.\n"
        "Mount options: ro, rw, at=TIME, allow_other, allow_root, noatime, noexec, acl, noacl, history, nohistory, idle=TIME,\n"
-       "lock_on_suspend, lock_on_screen, scrub_rate=RATE, scrub_after=TIME; of mount.tain only: passfile=FILE, keyfile=FILE,\n"
+       "lock_on_suspend, lock_on_screen, unconfined, scrub_rate=RATE, scrub_after=TIME; of mount.tain only: passfile=FILE, keyfile=FILE,\n"
        "tpm2, keyring, fido2.\n"
        "What is overwritten or removed is kept; with nohistory only what has a past already is, and nothing new.\n"
        "POSIX ACLs are on where other users may be let in or the vault has some; acl and noacl say otherwise.\n"
@@ -114,7 +114,8 @@ const std::vector<Command>& commands() {
               {"lock-on-suspend", 0, "", "unmount before the machine sleeps; programs that use the mount are cut off"},
               {"lock-on-screen", 0, "", "unmount when the session is locked; programs that use it are cut off"},
               {"scrub-rate", 0, "RATE", "bytes a second of reading all data in the background: 4M if not given, or off"},
-              {"scrub-after", 0, "TIME", "begin that long after the mount (default 5m), if 30 days have passed"}},
+              {"scrub-after", 0, "TIME", "begin that long after the mount (default 5m), if 30 days have passed"},
+              {"unconfined", 0, "", "let the serving process reach more than its vault, for debuggers"}},
              key_options(),
              {kJson}}),
        cmd_mount},

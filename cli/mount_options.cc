@@ -40,6 +40,7 @@ Result<> add_option(const std::string& option, MountFlags& flags) {
   else if (option == "allow_other") flags.allow_other = true;
   else if (option == "history") flags.history = true;
   else if (option == "nohistory") flags.history = false;
+  else if (option == "unconfined") flags.confined = false;
   else if (option == "lock_on_suspend") flags.lock_on_suspend = true;
   else if (option == "lock_on_screen") flags.lock_on_screen = true;
   else if (starts_option("at=")) flags.at = option.substr(3);

@@ -15,6 +15,7 @@ struct MountFlags {
   std::string at;  // a time of the past; empty: the present
   bool allow_other = false;
   bool history = true;
+  bool confined = true;
   int64_t idle_s = 0;  // 0: never
   bool lock_on_suspend = false;
   bool lock_on_screen = false;

@@ -4,7 +4,7 @@
 
 # What building needs; the names hold for Debian 12 and 13 and Ubuntu 22.04 and 24.04.
 # shellcheck disable=SC2034  # used by those who source this file
-build_packages=(g++ cmake ninja-build pkg-config libfuse3-dev fuse3 libsodium-dev liblmdb-dev libxxhash-dev
+build_packages=(g++ cmake ninja-build pkg-config libfuse3-dev fuse3 libsodium-dev liblmdb-dev libxxhash-dev libseccomp-dev
   nlohmann-json3-dev '?libsystemd-dev' '?libqrencode-dev')
 # For keys that a device keeps. A build without them says so when somebody asks for such a key.
 # shellcheck disable=SC2034

@@ -19,12 +19,12 @@
 #include "base/event.h"
 #include "base/memory.h"
 #include "fs/compact_request.h"
+#include "fs/confinement.h"
 #include "fs/control.h"
 #include "fs/damage_report.h"
 #include "fs/history_request.h"
 #include "fs/idle.h"
 #include "fs/logind.h"
-#include "fs/mountpoint.h"
 #include "fs/scrub_watch.h"
 #include "fs/session.h"
 #include "fs/status_report.h"
@@ -97,7 +97,7 @@ json describe(store::Vault& vault, const Session& session, const ScrubWatch& scr
           {"version", options.version},
           {"vault", info.directory},
           {"vault_id", to_hex(info.id.bytes)},
-          {"mountpoint", options.mountpoint},
+          {"mountpoint", options.mount.mountpoint},
           {"device", session.device()},
           {"mounted_at", mounted_at_s},
           {"read_only", vault.read_only()},
@@ -191,15 +191,21 @@ Result<std::unique_ptr<ControlServer>> start_control(store::Vault& vault, Sessio
   return server;
 }
 
+Reach reach_of(const DaemonOptions& options, const Result<RuntimeDirectory>& runtime) {
+  Reach reach{.directories = {options.mount.source}};
+  if (!runtime.ok()) return reach;
+  reach.directories.push_back(runtime->path());
+  if (runtime->temporary()) reach.empty_folders_in = runtime->path().substr(0, runtime->path().rfind('/') + 1);
+  return reach;
+}
+
 /// `logind` is left to the caller without its thread: sleeping waits for it.
-Result<> serve(store::Vault& vault, Session& session, Mountpoint& mountpoint, const DaemonOptions& options,
+Result<> serve(store::Vault& vault, Session& session, Mounter& mounter, const DaemonOptions& options,
                std::unique_ptr<LogindWatch>& logind) {
-  if (auto is_protected = mountpoint.protect(); !is_protected.ok()) {
-    options.warn(mountpoint.path() + " would accept clear text while it is not mounted: " + is_protected.error().message());
-  }
+  if (!session.warning().empty()) options.warn(session.warning());
   auto watch = TRY(SignalWatch::start(session));
-  const auto report = [&](const std::string& message) { options.warn(options.mountpoint + ": " + message); };
-  const SelfUnmount own{.mountpoint = options.mountpoint, .sync = [&vault] { return vault.sync(); }};
+  const auto report = [&](const std::string& message) { options.warn(options.mount.mountpoint + ": " + message); };
+  const SelfUnmount own{.mounter = &mounter, .sync = [&vault] { return vault.sync(); }};
   std::unique_ptr<IdleWatch> idle;
   if (options.idle_s > 0) {
     idle = TRY(IdleWatch::start(session, {.own = own, .limit_s = options.idle_s, .report = report}));
@@ -208,16 +214,16 @@ Result<> serve(store::Vault& vault, Session& session, Mountpoint& mountpoint, co
   if (options.lock_on_suspend || options.lock_on_screen) {
     const auto lock = [&](const std::string& why) {
       if (locked) return;  // the screen first, then sleep
-      const auto cut_off = unmount_anyway(session, own, kLockGrace);
-      if (!cut_off.ok()) return report("stays mounted although " + why + ": " + cut_off.error().message());
-      for (const MountUser& user : *cut_off)
+      const auto done = unmount_anyway(session, own, kLockGrace);
+      if (!done.ok()) return report("stays mounted although " + why + ": " + done.error().message());
+      for (const MountUser& user : done->cut_off)
         report(user.name + " (" + std::to_string(user.pid) + ") was using it and has been cut off");
-      report("unmounted: " + why);
+      report(done->warning.empty() ? "unmounted: " + why : done->warning);
       locked = true;
     };
     logind = TRY(LogindWatch::start({.on_suspend = options.lock_on_suspend,
                                      .on_screen = options.lock_on_screen,
-                                     .what = options.mountpoint,
+                                     .what = options.mount.mountpoint,
                                      .lock = lock,
                                      .lost = [&] { report("logind is gone: it will not be locked before sleep or with the screen"); }}));
   }
@@ -229,57 +235,55 @@ Result<> serve(store::Vault& vault, Session& session, Mountpoint& mountpoint, co
 
 }  // namespace
 
-Result<> run_daemon(const DaemonOptions& options, store::Credential credential) {
+Result<> run_daemon(const DaemonOptions& options, Mounter& mounter, store::Credential credential) {
   TRY(harden_process());
   share_one_heap();
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
 
-  Mountpoint mountpoint = TRY(Mountpoint::prepare(options.mountpoint, options.vault_directory));
   RuntimePaths runtime = options.runtime;
-  runtime.avoid = options.mountpoint;
+  runtime.avoid = options.mount.mountpoint;
   auto directory = RuntimeDirectory::make(runtime);  // now: a path that led into the mount would wait for us
+  Confinement confinement;  // before there is a key or a thread
+  if (options.confined) confinement = TRY(confine(reach_of(options, directory)));
   store::OpenOptions open_options;
-  open_options.read_only = options.read_only;
+  open_options.read_only = options.mount.read_only;
   open_options.history = options.history;
-  open_options.mountpoint = options.mountpoint;
+  open_options.mountpoint = options.mount.mountpoint;
   open_options.warn = options.warn;
   std::unique_ptr<LogindWatch> logind;  // goes last: until then the machine stays awake
-  auto vault = TRY(store::Vault::open(options.vault_directory, open_options, credential));
+  auto vault = TRY(store::Vault::open(options.mount.source, open_options, credential));
   credential = store::Credential();
 
-  MountOptions mount_options;
-  mount_options.mountpoint = options.mountpoint;
-  mount_options.source = options.vault_directory;
-  mount_options.read_only = options.read_only;
-  mount_options.allow_other = options.allow_other;
-  mount_options.fuse_options = options.fuse_options;
   std::function<json()> describe_mount;  // set before the first request
-  mount_options.past.status = [&] { return status_text(*vault, describe_mount()); };
-  if (options.as_of_ms) mount_options.past.root_hlc = std::min(hlc_of_ms(*options.as_of_ms), vault->hlc_now());
-  auto session = TRY(Session::start(*vault, mount_options));
+  VirtualTree::Options past;
+  past.status = [&] { return status_text(*vault, describe_mount()); };
+  if (options.as_of_ms) past.root_hlc = std::min(hlc_of_ms(*options.as_of_ms), vault->hlc_now());
+  auto session = TRY(Session::start(*vault, mounter, options.mount, past));
 
   auto scrub = TRY(ScrubWatch::start(
       *vault, {.rate_bytes_s = options.scrub_rate_bytes_s,
                .first_after_s = options.scrub_after_s,
-               .keep_position = !options.read_only,
+               .keep_position = !options.mount.read_only,
                .requests = [&session] { return session->requests(); },
-               .report = [&options](const std::string& line) { options.warn(options.mountpoint + ": " + line); }}));
+               .report = [&options](const std::string& line) { options.warn(options.mount.mountpoint + ": " + line); }}));
   const int64_t mounted_at_s = system_clock().wall_ns() / 1'000'000'000;
-  describe_mount = [&vault, &session, &scrub, &options, mounted_at_s] {
-    return describe(*vault, *session, *scrub, options, mounted_at_s);
+  describe_mount = [&vault, &session, &scrub, &options, confinement, mounted_at_s] {
+    json out = describe(*vault, *session, *scrub, options, mounted_at_s);
+    out["confined"] = {{"files", confinement.landlock_abi > 0}, {"landlock", confinement.landlock_abi}, {"system_calls", confinement.system_calls}};
+    return out;
   };
   auto control = start_control(*vault, *session, *scrub, describe_mount, directory);
   if (!control.ok()) {  // the mount works without
     options.warn("no control socket: " + control.error().message() + "; status and unmount will know less");
   }
-  Result<> outcome = serve(*vault, *session, mountpoint, options, logind);
+  Result<> outcome = serve(*vault, *session, mounter, options, logind);
   session->unmount();
   if (control.ok()) (*control)->stop();  // its handler uses the session, the vault and the scrub watch
   scrub.reset();                         // its thread uses the session and the vault
   session.reset();
-  mountpoint.tidy();
+  mounter.tidy();
   if (auto closed = vault->close(); outcome.ok()) outcome = std::move(closed);
   if (control.ok()) (*control)->finish(outcome);
   return outcome;

@@ -55,7 +55,7 @@ void IdleWatch::run() {
 }
 
 bool IdleWatch::unmount() {
-  const auto unmounted = unmount_if_unused(session_, options_.own);
+  const auto unmounted = unmount_if_unused(options_.own);
   if (unmounted.ok()) {
     session_.cut_off();  // another mount namespace may have a copy of the mount, as idle as this one
     options_.report("unmounted: idle for " + std::to_string(options_.limit_s) + " seconds");

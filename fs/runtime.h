@@ -36,6 +36,7 @@ class RuntimeDirectory {
   RuntimeDirectory& operator=(RuntimeDirectory&&) = delete;
 
   const std::string& path() const { return path_; }
+  bool temporary() const { return temporary_; }
 
  private:
   RuntimeDirectory(std::string path, bool temporary) : path_(std::move(path)), temporary_(temporary) {}

@@ -8,25 +8,28 @@
 #include <vector>
 
 #include "base/result.h"
+#include "fs/mounter.h"
 #include "fs/session.h"
-#include "fs/unmount.h"
 
 namespace tain::fs {
 
 struct SelfUnmount {
-  std::string mountpoint;
+  Mounter* mounter = nullptr;  // of the mount; outlives whoever uses this
   /// Makes everything durable; after an error the mount stays.
   std::function<Result<>()> sync;
 };
 
-/// Takes this process's mount off its mountpoint, if nobody uses it. The session's run() returns soon after.
-/// Errors: busy, mountpoint (another mount covers it, or it was moved), those of sync and detach.
-Result<> unmount_if_unused(Session& session, const SelfUnmount& own);
+/// Makes everything durable and takes the mount off its mountpoint, if nobody uses it. The session's run() returns soon after.
+/// Errors: those of sync and of Mounter::detach.
+Result<> unmount_if_unused(const SelfUnmount& own);
+
+struct Locked {
+  std::vector<MountUser> cut_off;
+  std::string warning;  // the keys go, but the dead mount could not be taken away
+};
 
 /// The same, but whoever still uses the mount after `grace` is cut off: files that are open can no longer be read or
-/// written. Returns those. Blocks for up to `grace`.
-/// Errors: as above, without busy.
-Result<std::vector<MountUser>> unmount_anyway(Session& session, const SelfUnmount& own,
-                                              std::chrono::milliseconds grace);
+/// written. Blocks for up to `grace`. Errors: those of sync, and then the mount stays.
+Result<Locked> unmount_anyway(Session& session, const SelfUnmount& own, std::chrono::milliseconds grace);
 
 }  // namespace tain::fs

@@ -7,16 +7,12 @@
 #include "fs/session.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <poll.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
 #include <mutex>
 #include <thread>
 
@@ -24,8 +20,8 @@
 #include "base/file.h"
 #include "fs/filesystem.h"
 #include "fs/fuse_device.h"
+#include "fs/fuse_session.h"
 #include "fs/init_reply.h"
-#include "fs/mount_table.h"
 #include "fs/ops.h"
 #include "fs/request_loop.h"
 
@@ -36,43 +32,10 @@ namespace {
 /// Requests answered at the same time. Each may wait for a commit, and then holds what it has to write.
 constexpr size_t kThreadsMax = 10;
 
-/// Keeps what libfuse says while it mounts, for the error message: after daemonising nobody sees its stderr.
-class FuseLog {
- public:
-  FuseLog() {
-    text().clear();
-    fuse_set_log_func(take);
-  }
-  ~FuseLog() { fuse_set_log_func(nullptr); }
-  FuseLog(const FuseLog&) = delete;
-  FuseLog& operator=(const FuseLog&) = delete;
-
-  static std::string& text() {
-    static thread_local std::string lines;
-    return lines;
-  }
-
- private:
-  static void take(fuse_log_level, const char* format, va_list arguments) {
-    char line[512];
-    if (vsnprintf(line, sizeof line, format, arguments) <= 0) return;
-    text() = line;
-    while (!text().empty() && (text().back() == '\n' || text().back() == '.')) text().pop_back();
-  }
-};
-
-struct FuseArguments : fuse_args {
-  FuseArguments() : fuse_args{} {}
-  ~FuseArguments() { fuse_opt_free_args(this); }
-  FuseArguments(const FuseArguments&) = delete;
-  FuseArguments& operator=(const FuseArguments&) = delete;
-  bool add(const std::string& argument) { return fuse_opt_add_arg(this, argument.c_str()) == 0; }
-};
-
 /// ACLs cost a request for each inode that `ls -l` shows. Where nobody but one user gets in and there are none, they
 /// would keep nobody out, so they are on where they can matter, or when asked for. A root folder that cannot be read
 /// says so when it is used.
-Filesystem::Options filesystem_options(store::Vault& vault, const MountOptions& options) {
+Filesystem::Options filesystem_options(store::Vault& vault, const MountOptions& options, const VirtualTree::Options& past) {
   const auto has = [&](std::string_view name) {
     return std::find(options.fuse_options.begin(), options.fuse_options.end(), name) != options.fuse_options.end();
   };
@@ -83,49 +46,29 @@ Filesystem::Options filesystem_options(store::Vault& vault, const MountOptions& 
   return {.keep_atime = has("noatime"),
           .acls = !has("noacl") && (has("acl") || matter),
           .owners = root.ok() ? Owners::between({root->uid, root->gid}, {::geteuid(), ::getegid()}) : Owners(),
-          .past = options.past};
-}
-
-/// The kernel keeps the flushes of mapped pages for later; ask for them while somebody listens.
-void flush_kernel_cache(const std::string& mountpoint) {
-  const UniqueFd directory(open(mountpoint.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.valid()) return;
-  struct statfs stats {};
-  // Not ours any more: syncing the file system below could take minutes.
-  if (fstatfs(directory.get(), &stats) != 0 || stats.f_type != FUSE_SUPER_MAGIC) return;
-  if (syncfs(directory.get()) != 0) return;  // nothing more can be done on the way out
+          .past = past};
 }
 
 }  // namespace
 
-std::string escape_fuse_option(std::string_view value) {  // as libfuse's fuse_opt_parse() undoes it
-  std::string out;
-  for (char c : value) {
-    if (c == ',' || c == '\\') out.push_back('\\');
-    out.push_back(c);
-  }
-  return out;
-}
-
 struct Session::Impl {
-  Impl(store::Vault& vault, const Filesystem::Options& options) : filesystem(vault, options), context(filesystem) {
+  Impl(store::Vault& vault, Mounter& by, const Filesystem::Options& options)
+      : filesystem(vault, options), context(filesystem), mounter(by) {
     context.acls = options.acls;
   }
-  ~Impl() {
-    unmount();
-    if (session != nullptr) fuse_session_destroy(session);
-  }
+  ~Impl() { unmount(); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
   void unmount() {
-    // libfuse notices a file system that is unmounted already and leaves the mountpoint alone.
     if (!mounted.exchange(false)) return;
-    // libfuse goes by the path alone. After a lazy unmount another file system may be mounted there.
-    auto table = read_mount_table();
-    const auto there = table.ok() ? find_mount_at(*table, mountpoint) : std::nullopt;
-    if (!device.empty() && there && there->device() != device) return;
-    fuse_session_unmount(session);
+    pollfd connection = {.fd = fuse_session_fd(session.get()), .events = 0, .revents = 0};
+    const bool is_gone = poll(&connection, 1, 0) == 1 && (connection.revents & POLLERR) != 0;
+    // The end of the descriptor fails all requests that wait, those of the flush and the unmount themselves included. Its number
+    // stays taken: libfuse closes it later.
+    static_cast<void>(dup3(nowhere.get(), fuse_session_fd(session.get()), O_CLOEXEC));
+    // After a lazy unmount another file system may be mounted there, and then this is refused.
+    if (!is_gone) static_cast<void>(mounter.detach(Detach::lazily).ok());
   }
 
   /// The watcher: waits for the stop event and ends the loop.
@@ -134,24 +77,27 @@ struct Session::Impl {
     while (poll(&stop_or_end, 1, -1) < 0) {
     }
     if (loop_ended) return;
-    flush_kernel_cache(mountpoint);
-    fuse_session_exit(session);
+    // The kernel keeps the flushes of mapped pages for later; ask for them while somebody listens. Nothing more can be done about
+    // an error on the way out.
+    static_cast<void>(mounter.flush().ok());
+    fuse_session_exit(session.get());
     loop.stop();
   }
 
   /// libfuse ends a session when it cannot agree with the kernel on how to talk.
   bool given_up() const {
-    pollfd connection = {.fd = fuse_session_fd(session), .events = POLLIN, .revents = 0};
+    pollfd connection = {.fd = fuse_session_fd(session.get()), .events = POLLIN, .revents = 0};
     const bool connected = poll(&connection, 1, 0) >= 0 && (connection.revents & (POLLERR | POLLNVAL)) == 0;
     return connected && !stopping;
   }
 
   Filesystem filesystem;
   Context context;
-  std::string mountpoint;
-  std::string device;
+  Mounter& mounter;
+  Mounter::Mounted mount;
   Event stop_event;
-  fuse_session* session = nullptr;
+  UniqueFd nowhere;  // opened early: later nothing may be
+  FuseSession session;
   std::atomic<bool> mounted{false};
   std::atomic<bool> loop_ended{false};
   std::atomic<bool> stopping{false};
@@ -162,52 +108,31 @@ struct Session::Impl {
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::~Session() = default;
 
-Result<std::unique_ptr<Session>> Session::start(store::Vault& vault, const MountOptions& options) {
-  struct stat stats {};
-  if (stat(options.mountpoint.c_str(), &stats) != 0) {
-    return Error(Code::mountpoint, errno_error(errno, "mountpoint").message());
-  }
-  if (!S_ISDIR(stats.st_mode)) return Error(Code::mountpoint, "mountpoint is not a directory");
-
-  auto impl = std::make_unique<Impl>(vault, filesystem_options(vault, options));
-  impl->mountpoint = options.mountpoint;
+Result<std::unique_ptr<Session>> Session::start(store::Vault& vault, Mounter& mounter, const MountOptions& options,
+                                                const VirtualTree::Options& past) {
+  auto impl = std::make_unique<Impl>(vault, mounter, filesystem_options(vault, options, past));
   impl->stop_event = TRY(Event::make());
-
-  std::string list = "default_permissions,nosuid,nodev,subtype=tain,fsname=" + escape_fuse_option(options.source);
-  if (options.read_only) list += ",ro";
-  if (options.allow_other) list += ",allow_other";
-  for (const std::string& option : options.fuse_options) {
-    if (option != "acl" && option != "noacl") list += "," + option;  // those two are ours
-  }
-  FuseArguments arguments;
-  if (!arguments.add("tain") || !arguments.add("-o") || !arguments.add(list)) {
-    return Error(Code::memory, "out of memory");
-  }
-
-  const FuseLog log;
+  impl->nowhere = UniqueFd(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!impl->nowhere.valid()) return errno_error(errno, "open /dev/null");
   const fuse_lowlevel_ops ops = operations();
-  impl->session = fuse_session_new(&arguments, &ops, sizeof ops, &impl->context);
-  if (impl->session == nullptr) return Error(Code::fuse, "FUSE refused the mount options: " + FuseLog::text());
-  if (fuse_session_mount(impl->session, options.mountpoint.c_str()) != 0) {
-    const std::string cause = FuseLog::text().empty() ? "" : ": " + FuseLog::text();
-    return Error(Code::fuse, "FUSE could not mount at " + options.mountpoint + cause)
-        .hint("check that /dev/fuse can be opened and that fusermount3 is installed");
-  }
+  impl->session = TRY(new_fuse_session(options, &ops, &impl->context));
+
+  impl->mount = TRY(mounter.mount());
   impl->mounted = true;
-  if (auto table = read_mount_table(); table.ok()) {
-    if (auto mount = find_mount_at(*table, options.mountpoint); mount && mount->is_vault())
-      impl->device = mount->device();
-  }
-  TRY(offer_tmpfile(impl->session));
+  // libfuse takes a path of this form for a descriptor that is mounted already, and closes it in the end.
+  const std::string descriptor = "/dev/fd/" + std::to_string(impl->mount.fuse.get());
+  if (fuse_session_mount(impl->session.get(), descriptor.c_str()) != 0) return Error(Code::fuse, "libfuse does not take a mount that is there already");
+  static_cast<void>(impl->mount.fuse.release());
+  TRY(offer_tmpfile(impl->session.get()));
 #ifndef FUSE_CAP_HANDLE_KILLPRIV_V2
-  TRY(answer_init(impl->session));
+  TRY(answer_init(impl->session.get()));
 #endif
   return std::unique_ptr<Session>(new Session(std::move(impl)));
 }
 
 Result<> Session::run() {
   Impl& impl = *impl_;
-  const auto device = TRY(FuseDevice::open(impl.session));
+  const auto device = TRY(FuseDevice::open(impl.session.get()));
   const auto loop = TRY(RequestLoop::make(*device, kThreadsMax));
   impl.loop_ended = false;
   std::thread watcher([&impl, &loop] { impl.watch(*loop); });
@@ -228,7 +153,11 @@ void Session::stop() {
 }
 
 const std::string& Session::device() const {
-  return impl_->device;
+  return impl_->mount.device;
+}
+
+const std::string& Session::warning() const {
+  return impl_->mount.warning;
 }
 
 void Session::unmount() {
@@ -246,13 +175,13 @@ uint64_t Session::requests() const {
 
 void Session::forget_root_attributes() {
   // A negative offset: attributes only. It fails when the mount is gone, and then nobody uses it.
-  static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session, FUSE_ROOT_ID, -1, 0));
+  static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session.get(), FUSE_ROOT_ID, -1, 0));
 }
 
 void Session::changed(Ino directory, const std::string& name) {
   // What the kernel does not know is an error that means: nothing to forget.
-  static_cast<void>(fuse_lowlevel_notify_inval_entry(impl_->session, raw(directory), name.c_str(), name.size()));
-  static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session, raw(directory), 0, 0));
+  static_cast<void>(fuse_lowlevel_notify_inval_entry(impl_->session.get(), raw(directory), name.c_str(), name.size()));
+  static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session.get(), raw(directory), 0, 0));
 }
 
 void Session::unlinked(const store::Unlinked& unlinked) { impl_->filesystem.orphaned(unlinked); }
@@ -260,7 +189,7 @@ void Session::unlinked(const store::Unlinked& unlinked) { impl_->filesystem.orph
 void Session::forget_content() {
   // One that the kernel has forgotten meanwhile is an error that means: done.
   for (Ino ino : impl_->filesystem.lookups().known())
-    static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session, raw(ino), 0, 0));
+    static_cast<void>(fuse_lowlevel_notify_inval_inode(impl_->session.get(), raw(ino), 0, 0));
 }
 
 void Session::cut_off() {

@@ -10,29 +10,19 @@
 #include <vector>
 
 #include "base/result.h"
+#include "fs/mounter.h"
 #include "fs/virtual_tree.h"
 #include "store/vault.h"
 
 namespace tain::fs {
 
-struct MountOptions {
-  std::string mountpoint;  // absolute, canonical
-  std::string source;      // shown as the device in /proc/mounts: the vault's directory
-  bool read_only = false;
-  bool allow_other = false;
-  /// Further -o values for FUSE, already checked by the caller, and `acl` or `noacl`. Without those two POSIX ACLs are
-  /// on if others may use the mount or some entry of the vault has, or had, an ACL.
-  std::vector<std::string> fuse_options;
-  VirtualTree::Options past{};  // of .tain/, or of a mount of the past
-};
-
-/// A mounted vault. Always nosuid,nodev, with the kernel checking permissions (default_permissions).
-/// The vault outlives the session. Source: libfuse's fuse_lowlevel.h.
+/// A mounted vault. The vault and the mounter outlive the session. Source: libfuse's fuse_lowlevel.h.
 class Session {
  public:
-  /// Mounts. When it returns the kernel knows the mount; requests are answered once run() is called.
-  /// Errors: mountpoint, fuse.
-  static Result<std::unique_ptr<Session>> start(store::Vault& vault, const MountOptions& options);
+  /// Mounts. When it returns the kernel knows the mount; requests are answered once run() is called. `past`: of .tain/, or
+  /// of a mount of the past. Errors: those of Mounter::mount.
+  static Result<std::unique_ptr<Session>> start(store::Vault& vault, Mounter& mounter, const MountOptions& options,
+                                                const VirtualTree::Options& past = {});
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -46,6 +36,8 @@ class Session {
   void unmount();
   /// MountEntry::device() of the mount; empty when the mount table could not be read.
   const std::string& device() const;
+  /// Mounted::warning of the mount.
+  const std::string& warning() const;
   /// Requests so far that say that somebody uses the mount: not those of the kernel on its own, nor statfs, which
   /// desktops repeat. Threads: any.
   uint64_t requests() const;
@@ -70,8 +62,5 @@ class Session {
   explicit Session(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
-
-/// `value` with the characters escaped that have a meaning within `-o name=value,…`.
-std::string escape_fuse_option(std::string_view value);
 
 }  // namespace tain::fs

@@ -19,7 +19,7 @@ json describe_header(const store::VaultInfo& info) {
 
 void add_live_status(json& status, const json& live) {
   for (const char* member : {"pid", "version", "mounted_at", "entries", "content_bytes", "history", "past_entries", "past_bytes", "store_bytes",
-                             "pending_bytes", "secrets_locked", "idle_timeout_s", "as_of", "opened_with", "damaged", "damaged_complete", "damaged_entries", "scrub", "rotation"}) {
+                             "pending_bytes", "secrets_locked", "confined", "idle_timeout_s", "as_of", "opened_with", "damaged", "damaged_complete", "damaged_entries", "scrub", "rotation"}) {
     if (live.contains(member)) status[member] = live[member];
   }
 }

@@ -11,10 +11,12 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
+#include <cstring>
 
+#include "base/bytes.h"
 #include "fs/mount_table.h"
 #include "fs/unmount.h"
 
@@ -24,6 +26,71 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitBySignal = 128;
 
+// A question is one byte. The answer: one byte, a Code or kDone; then fields, each ended by a zero byte: of an error its message
+// and its hint; of a mount its device and its warning, and the descriptor beside them; of a lazy detach pid and name of each user.
+constexpr char kMount = 'm', kFlush = 'f', kDetachPlainly = 'd', kDetachLazily = 'l', kTidy = 't', kStay = 's';
+constexpr uint8_t kDone = 0xff;
+constexpr size_t kAnswerMax = 16 * 1024;  // kMountUsersMax users take less
+
+/// Sends `text`, and with it `fd` unless it is -1 (unix(7), SCM_RIGHTS).
+bool send_with(int socket, const std::string& text, int fd) {
+  iovec part{const_cast<char*>(text.data()), text.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (fd >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  return ::sendmsg(socket, &message, MSG_NOSIGNAL) >= 0;
+}
+
+/// Whether something came; its end is nothing.
+bool receive_with(int socket, std::string& text, UniqueFd& fd) {
+  text.resize(kAnswerMax);
+  iovec part{text.data(), text.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t size = 0;
+  while ((size = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {}
+  if (size <= 0) return false;
+  text.resize(static_cast<size_t>(size));
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int))) {
+    int received = -1;
+    std::memcpy(&received, CMSG_DATA(header), sizeof received);
+    fd = UniqueFd(received);
+  }
+  return true;
+}
+
+std::string done(const std::vector<std::string>& fields = {}) {
+  std::string text(1, static_cast<char>(kDone));
+  for (const std::string& field : fields) text += field + '\0';
+  return text;
+}
+
+std::string failed(const Error& error) {
+  return std::string(1, static_cast<char>(error.code())) + error.message().substr(0, kAnswerMax / 4) + '\0' +
+         error.hint().substr(0, kAnswerMax / 4) + '\0';
+}
+
+std::vector<std::string> fields_of(std::string_view text) {
+  std::vector<std::string> out;
+  for (size_t end; (end = text.find('\0')) != std::string_view::npos; text.remove_prefix(end + 1)) out.emplace_back(text.substr(0, end));
+  return out;
+}
+
 sigset_t watched_signals() {
   sigset_t set;
   sigemptyset(&set);
@@ -31,10 +98,11 @@ sigset_t watched_signals() {
   return set;
 }
 
-/// Gives up everything inherited but `socket`: the terminal, the caller's pipes, --pass-fd.
+/// Gives up everything inherited but `socket`: the terminal, the caller's pipes, --pass-fd. The stream of errors stays until the mount is
+/// there: fusermount3 says there what it refuses.
 void leave_everything(int socket) {
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+  for (int fd : {STDIN_FILENO, STDOUT_FILENO}) {
     if (null < 0 || ::dup2(null, fd) < 0) ::close(fd);
   }
   ::close_range(STDERR_FILENO + 1, static_cast<unsigned>(socket) - 1, 0);
@@ -42,18 +110,26 @@ void leave_everything(int socket) {
   if (::chdir("/") != 0) ::syslog(LOG_WARNING, "the supervisor cannot leave its working directory: %m");
 }
 
-/// The dead mount, if it is still the one that the worker made.
+/// The terminal's, or the caller's pipe, which must not stay open for as long as the mount lives.
+void close_error_stream() {
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0 || ::dup2(null, STDERR_FILENO) < 0) ::close(STDERR_FILENO);
+  if (null > STDERR_FILENO) ::close(null);
+}
+
+/// The dead mount, if it is still the one that we made.
 bool is_there(const MountEntry& mount, const std::string& device) {
   return mount.device() == device && is_stale(mount);
 }
 
-void clean_up(const std::string& mountpoint, const std::string& device, int signal) {
+void clean_up(const LocalMounter& mounter, int signal) {
+  const std::string& mountpoint = mounter.options().mountpoint;
   ::syslog(LOG_ERR, "the process that served %s was killed by signal %d (%s)", mountpoint.c_str(), signal,
            ::strsignal(signal));
-  if (device.empty()) return;
+  if (mounter.device().empty()) return;
   const auto table = read_mount_table();
   const auto mount = table.ok() ? find_mount_at(*table, mountpoint) : std::nullopt;
-  if (!mount || !is_there(*mount, device)) return;
+  if (!mount || !is_there(*mount, mounter.device())) return;
   if (auto detached = detach_dead(*mount); !detached.ok()) {
     ::syslog(LOG_ERR, "%s is dead and cannot be detached: %s", mountpoint.c_str(), detached.error().message().c_str());
     return;
@@ -62,8 +138,41 @@ void clean_up(const std::string& mountpoint, const std::string& device, int sign
            mountpoint.c_str());
 }
 
+std::string detached(const Result<std::vector<MountUser>>& users) {
+  if (!users.ok()) return failed(users.error());
+  std::vector<std::string> fields;
+  for (const MountUser& user : *users) fields.insert(fields.end(), {std::to_string(user.pid), user.name});
+  return done(fields);
+}
+
+/// Does what the worker asks for, and answers. The descriptor of the mount is not kept: the mount must die with the worker.
+bool serve_question(int socket, LocalMounter& mounter, const Supervision& supervision) {
+  char question = 0;
+  if (::recv(socket, &question, 1, 0) != 1) return false;
+  switch (question) {
+    case kMount: {
+      auto mounted = mounter.mount();
+      if (!mounted.ok()) return send_with(socket, failed(mounted.error()), -1);
+      return send_with(socket, done({mounted->device, mounted->warning}), mounted->fuse.get());
+    }
+    case kFlush: {
+      const auto flushed = mounter.flush();
+      return send_with(socket, flushed.ok() ? done() : failed(flushed.error()), -1);
+    }
+    case kDetachPlainly: return send_with(socket, detached(mounter.detach(Detach::plainly)), -1);
+    case kDetachLazily: return send_with(socket, detached(mounter.detach(Detach::lazily)), -1);
+    case kTidy: mounter.tidy(); break;
+    case kStay:
+      ::prctl(PR_SET_PDEATHSIG, 0);  // from now on the end of the command is not ours
+      if (supervision.command != 0) close_error_stream();
+      break;
+    default: return send_with(socket, failed(Error(Code::usage, "the supervisor does not know this question")), -1);
+  }
+  return send_with(socket, done(), -1);
+}
+
 /// The supervisor's loop: until the worker has ended. Returns what waitpid says of it.
-int watch(pid_t worker, int socket, const sigset_t& signals, std::string& device) {
+int watch(pid_t worker, int socket, const sigset_t& signals, LocalMounter& mounter, const Supervision& supervision) {
   const UniqueFd signal_fd(::signalfd(-1, &signals, SFD_CLOEXEC));
   pollfd polled[] = {{signal_fd.get(), POLLIN, 0}, {socket, POLLIN, 0}};
   for (;;) {
@@ -73,39 +182,74 @@ int watch(pid_t worker, int socket, const sigset_t& signals, std::string& device
     if (signalfd_siginfo info{}; polled[0].revents != 0 && ::read(signal_fd.get(), &info, sizeof info) == sizeof info) {
       if (info.ssi_signo != SIGCHLD) ::kill(worker, static_cast<int>(info.ssi_signo));
     }
-    if (polled[1].revents != 0) {
-      std::array<char, 64> text{};
-      const ssize_t size = ::recv(socket, text.data(), text.size(), 0);
-      if (size <= 0) {
-        polled[1].fd = -1;  // the worker's end is closed; its death follows, or it goes on without us
-        continue;
-      }
-      device.assign(text.data(), static_cast<size_t>(size));
-      ::prctl(PR_SET_PDEATHSIG, 0);  // from now on the end of the command is not ours
-      (void)::send(socket, "", 1, MSG_NOSIGNAL);
-    }
+    // The worker's end is closed: its death follows.
+    if (polled[1].revents != 0 && !serve_question(socket, mounter, supervision)) polled[1].fd = -1;
   }
 }
 
 }  // namespace
 
-Result<> SupervisorLink::mounted(const std::string& device) {
-  if (!socket_.valid()) return {};
-  char answer = 0;
-  if (::send(socket_.get(), device.data(), device.size(), MSG_NOSIGNAL) < 0 ||
-      ::recv(socket_.get(), &answer, 1, 0) != 1)
-    return Error(Code::io, "the supervising process has died");
+struct SupervisorLink::Answer {
+  std::vector<std::string> fields;
+  UniqueFd fd;
+};
+
+Result<SupervisorLink::Answer> SupervisorLink::ask(char request) {
+  const Error gone(Code::io, "the supervising process has died");
+  Answer answer;
+  std::string text;
+  {
+    std::lock_guard lock(mutex_);
+    if (::send(socket_.get(), &request, 1, MSG_NOSIGNAL) != 1 || !receive_with(socket_.get(), text, answer.fd)) return gone;
+  }
+  const auto code = static_cast<uint8_t>(text[0]);
+  answer.fields = fields_of(std::string_view(text).substr(1));
+  if (code == kDone) return answer;
+  if (answer.fields.size() != 2) return gone;
+  return Error(static_cast<Code>(code), answer.fields[0]).hint(answer.fields[1]);
+}
+
+Result<Mounter::Mounted> SupervisorLink::mount() {
+  Answer answer = TRY(ask(kMount));
+  if (answer.fields.size() != 2 || !answer.fd.valid()) return Error(Code::fuse, "the supervising process could not hand over the mount");
+  return Mounted{.fuse = std::move(answer.fd), .device = answer.fields[0], .warning = answer.fields[1]};
+}
+
+Result<> SupervisorLink::flush() {
+  TRY(ask(kFlush));
   return {};
 }
 
-int supervise(const Supervision& supervision, const std::function<int(SupervisorLink)>& work) {
-  ::setsid();
+Result<std::vector<MountUser>> SupervisorLink::detach(Detach how) {
+  const Answer answer = TRY(ask(how == Detach::plainly ? kDetachPlainly : kDetachLazily));
+  std::vector<MountUser> users;
+  for (size_t i = 0; i + 1 < answer.fields.size(); i += 2) {
+    MountUser user{.name = answer.fields[i + 1]};
+    const std::string& pid = answer.fields[i];
+    std::from_chars(pid.data(), pid.data() + pid.size(), user.pid);
+    users.push_back(std::move(user));
+  }
+  return users;
+}
+
+void SupervisorLink::tidy() {
+  (void)ask(kTidy).ok();
+}
+
+Result<> SupervisorLink::stay() {
+  TRY(ask(kStay));
+  return {};
+}
+
+int supervise(const Supervision& supervision, const std::function<int(SupervisorLink&)>& work) {
+  const bool in_background = supervision.command != 0;
+  if (in_background) ::setsid();
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
   ::prctl(PR_SET_DUMPABLE, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (in_background) ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   int ends[2];
-  if (::getppid() != supervision.command || ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+  if ((in_background && ::getppid() != supervision.command) || ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     return kExitFailed;
   UniqueFd ours(ends[0]), theirs(ends[1]);
 
@@ -120,18 +264,19 @@ int supervise(const Supervision& supervision, const std::function<int(Supervisor
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != supervisor) ::_exit(kExitFailed);
-    ::_exit(work(SupervisorLink(std::move(theirs))));
+    SupervisorLink link(std::move(theirs));
+    ::_exit(work(link));
   }
   supervision.forget_secrets();
   theirs.reset();
-  leave_everything(ours.get());
+  if (in_background) leave_everything(ours.get());
   ::prctl(PR_SET_NAME, "tain-supervisor");
   ::openlog("tain", LOG_PID, LOG_DAEMON);
 
-  std::string device;
-  const int status = watch(worker, ours.get(), signals, device);
+  LocalMounter mounter(supervision.mount);
+  const int status = watch(worker, ours.get(), signals, mounter, supervision);
   if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
-  clean_up(supervision.mountpoint, device, WTERMSIG(status));
+  clean_up(mounter, WTERMSIG(status));
   return kExitBySignal + WTERMSIG(status);
 }
 

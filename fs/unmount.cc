@@ -213,8 +213,8 @@ Result<std::vector<MountUser>> unmount_vault(const MountEntry& mount, const Runt
   if (auto detached = detach(mount.mountpoint, Detach::plainly); !detached.ok()) {
     if (detached.code() != Code::busy) return std::move(detached).error();
     std::vector<MountUser> users = mount_users(mount);
-    // The serving process keeps the covered directory open, which has the same path.
-    std::erase_if(users, [&](const MountUser& user) { return user.pid == pid; });
+    // Its supervisor keeps the covered directory open, which has the same path.
+    std::erase_if(users, [&](const MountUser& user) { return user.pid == pid || user.pid == supervisor; });
     if (if_busy == IfBusy::refuse) return busy_error(mount, users);
     cut_off = std::move(users);
     // It makes the kernel write dirty mapped pages first, and then detaches.
@@ -223,7 +223,10 @@ Result<std::vector<MountUser>> unmount_vault(const MountEntry& mount, const Runt
   }
 
   if (!daemon.ok()) return unconfirmed(mount, pid);
-  TRY(wait_closed(*daemon, supervisor, mount.source));
+  auto closed = wait_closed(*daemon, supervisor, mount.source);
+  // A process whose supervisor was killed cannot take its mount away.
+  if (const auto there = find_mount_at(TRY(read_mount_table()), mount.mountpoint); there && there->id == mount.id && is_stale(*there)) TRY(detach_dead(*there));
+  TRY(std::move(closed));
   return cut_off;
 }
 

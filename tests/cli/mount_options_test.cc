@@ -36,6 +36,14 @@ TEST(MountOptionsTest, HistoryIsKeptUnlessSomebodySaysOtherwise) {
   EXPECT_TRUE(flags.history);
 }
 
+TEST(MountOptionsTest, IsConfinedUnlessSomebodySaysOtherwise) {
+  MountFlags flags;
+  EXPECT_TRUE(flags.confined);
+
+  ASSERT_TRUE(add_mount_options("unconfined", flags).ok());
+  EXPECT_FALSE(flags.confined);
+}
+
 TEST(MountOptionsTest, TellsHowToScrub) {
   MountFlags flags;
   EXPECT_EQ(flags.scrub_rate_bytes_s, uint64_t{4} << 20);

@@ -57,6 +57,15 @@ sleep 0.2
 same "$(cat "$MNT/unsynced")" unsynced "without a supervisor"
 unmount_vault
 mount_vault
+pid=$(holder)
+kill -9 "$(parent "$pid")"
+sleep 0.2
+exec 7<"$MNT/unsynced"
+"$TAIN" unmount --force "$MNT" >/dev/null || fail "unmount --force without a supervisor ended with $?"
+exec 7<&-
+not_mounted || fail "unmount --force without a supervisor leaves a dead mount"
+gone "$pid" || fail "unmount --force without a supervisor leaves the keys"
+mount_vault
 supervisor=$(parent "$(holder)")
 unmount_vault
 if ! gone "$supervisor"; then fail "unmount returned, but supervisor $supervisor lives"; fi

@@ -13,6 +13,7 @@
 #include <map>
 #include <thread>
 
+#include "fs/fuse_session.h"
 #include "store/tree.h"
 
 namespace tain::fs {
@@ -32,7 +33,6 @@ class SessionTest : public testing::Test {
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
     mountpoint_ = folder_ + "/mnt";
-    std::filesystem::create_directory(mountpoint_);
     const Secret password = Secret::copy_of(as_bytes("correct horse"));
     store::CreateOptions create;
     create.kdf = store::kKdfFloor;
@@ -51,7 +51,8 @@ class SessionTest : public testing::Test {
     MountOptions options;
     options.mountpoint = mountpoint_;
     options.source = folder_ + "/vault";
-    auto started = Session::start(*vault_, options);
+    LocalMounter mounter(options);
+    auto started = Session::start(*vault_, mounter, options);
     ASSERT_TRUE(started.ok()) << started.error().message();
     std::unique_ptr<Session> session = std::move(started).value();
     std::thread server([&] { EXPECT_TRUE(session->run().ok()); });
@@ -59,6 +60,8 @@ class SessionTest : public testing::Test {
     end(*session);
     server.join();
     session->unmount();
+    mounter.tidy();
+    EXPECT_FALSE(std::filesystem::exists(mountpoint_));
   }
   std::string mount_line() const {
     std::ifstream mounts("/proc/self/mounts");
