@@ -196,6 +196,23 @@ remove "$(slots)"
 pull_out locked
 ok "a token that locked itself says so"
 
+# --- typed at a terminal ----------------------------------------------------------------------------------------------
+plug_in typed --pin 1234
+add --new-passfile "$WORK/pin"
+typing() { # typing KEYS... -- ARGUMENTS OF TAIN...
+  env LD_PRELOAD="$WORK/shim.so" TAIN_TEST_FIDO2_TOKENS="$WORK/typed.socket" "$PY" "$TAIN_E2E_STAGE/e2e/typing.py" --show "$@"
+}
+expect_exit 12 typing $'4321\r' -- "$TAIN" ls --fido2 "$VAULT"
+output_has "wrong PIN of the FIDO2 token; 7 tries are left"
+if grep 4321 "$OUTPUT" >/dev/null; then fail "the PIN was shown"; fi
+expect_exit 0 typing $'1234\r' -- "$TAIN" ls --fido2 "$VAULT"
+output_has diary
+output_has "PIN"
+if grep 1234 "$OUTPUT" >/dev/null; then fail "the PIN was shown"; fi
+remove "$(slots)"
+pull_out typed
+ok "a PIN is typed at the terminal, and not shown"
+
 # --- tokens that cannot ---------------------------------------------------------------------------------------------
 plug_in old --no-hmac-secret
 expect_exit 1 tain key add --passfile "$PASSFILE" "$VAULT" fido2
