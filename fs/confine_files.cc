@@ -37,14 +37,13 @@ uint64_t rights(int abi) {
 constexpr uint64_t kOfFiles = kExecute | kWriteFile | kReadFile | kTruncate3 | kIoctlDev5;
 
 Result<> allow(int ruleset, const std::string& path, uint64_t access) {
-  // Kept open for as long as the process lives: a rule is about an inode, and /proc makes new ones for those that nobody holds.
-  const int fd = ::open(path.c_str(), O_PATH | O_CLOEXEC);
-  if (fd < 0) return errno_error(errno, path);
+  const UniqueFd fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!fd.valid()) return errno_error(errno, path);
   struct stat st {};
-  if (::fstat(fd, &st) != 0) return errno_error(errno, path);
+  if (::fstat(fd.get(), &st) != 0) return errno_error(errno, path);
   landlock_path_beneath_attr rule{};
   rule.allowed_access = S_ISDIR(st.st_mode) ? access : access & kOfFiles;
-  rule.parent_fd = fd;
+  rule.parent_fd = fd.get();
   if (::syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0)
     return errno_error(errno, "leave " + path + " to the serving process");
   return {};
@@ -70,11 +69,13 @@ Result<int> confine_files(const Reach& reach) {
     if (!directory.empty()) TRY(allow(ruleset.get(), directory, all));
   }
   if (!reach.empty_folders_in.empty()) TRY(allow(ruleset.get(), reach.empty_folders_in, kRemoveDir));
+  // Of /proc: its own memory use, how much memory there is, and the groups of whoever makes a request (proc(5), status). What ptrace(2)
+  // would be needed for, environments and memory and descriptors of others, Landlock refuses.
   struct Place {
     const char* path;
     uint64_t access;
   };
-  for (const Place& place : {Place{"/proc/self/", kReadFile | kReadDir}, Place{"/proc/meminfo", kReadFile}, Place{"/etc/localtime", kReadFile},
+  for (const Place& place : {Place{"/proc", kReadFile}, Place{"/etc/localtime", kReadFile},
                              Place{"/usr/share/zoneinfo", kReadFile | kReadDir}, Place{"/dev/null", kReadFile | kWriteFile}}) {
     if (auto allowed = allow(ruleset.get(), place.path, place.access); !allowed.ok() && !allowed.is(Code::not_found)) return std::move(allowed).error();
   }

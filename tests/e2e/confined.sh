@@ -18,11 +18,11 @@ status=$("$TAIN" status --json "$VAULT")
 same "$("$PY" -c 'import json, sys; print(json.load(sys.stdin)["confined"]["system_calls"])' <<<"$status")" True "what status says"
 same "$(of "$(parent "$pid")" Seccomp)" 0 "the supervisor, which mounts"
 if [ "$(id -u)" = 0 ]; then
-  # Everything that is open: the vault, the socket, its own /proc. Nothing of the home, nothing of the mountpoint.
+  # Everything that is open: the vault, the socket, how much memory it uses. Not the mountpoint.
   for fd in "/proc/$pid/fd/"*; do
     target=$(readlink "$fd") || continue
     case $target in
-      "$VAULT"* | /dev/fuse | /dev/null | /dev/log | socket:* | pipe:* | anon_inode:* | "/proc/$pid"* | /proc/meminfo | /etc/localtime | /usr/share/zoneinfo* | *tain*) ;;
+      "$VAULT"* | /dev/fuse | /dev/null | /dev/log | socket:* | pipe:* | anon_inode:* | "/proc/$pid/"* | *tain*) ;;
       *) fail "the serving process has $target open" ;;
     esac
     if [[ $target == "$MNT"* ]]; then fail "the serving process has the mountpoint open"; fi

@@ -108,7 +108,11 @@ TEST_F(ConfinementTest, TheVaultIsLeftAndNoOtherFile) {
     return try_open(folder_ / "vault/link", O_RDONLY);
   });
   refused("accounts", EACCES, [&] { return try_open("/etc/passwd", O_RDONLY); });
-  refused("other processes", EACCES, [&] { return try_open("/proc/1/status", O_RDONLY); });
+  allowed("who asks", [&] { return try_open("/proc/" + std::to_string(::getppid()) + "/status", O_RDONLY); });
+  for (const char* part : {"/environ", "/maps", "/mem"}) {
+    refused("other processes", EACCES, [&] { return try_open("/proc/" + std::to_string(::getppid()) + part, O_RDONLY); });
+  }
+  refused("all processes", EACCES, [&] { return try_open("/proc", O_RDONLY | O_DIRECTORY); });
 }
 
 TEST_F(ConfinementTest, WhatServingNeedsOfTheSystemIsLeft) {
