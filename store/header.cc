@@ -65,8 +65,8 @@ Result<KeySlot> read_slot(Reader& in) {
 
   if (slot.type < SlotType::password || slot.type > SlotType::keyring) return damaged("a key slot of an unknown type");
   // So that a header cannot ask for more runs of it than a password may take.
-  if (slot.type == SlotType::recovery && slot.kdf != SlotKdf::none) return damaged("recovery words with a key derivation");
   const bool from_password = slot.type == SlotType::password || slot.type == SlotType::password_keyfile;
+  if (!from_password && slot.kdf != SlotKdf::none) return damaged("recovery words or a device with a key derivation");
   switch (slot.kdf) {
     case SlotKdf::argon2id:
       if (auto bounds = check_kdf_bounds(slot.cost); !bounds.ok()) return damaged(bounds.error().message());
@@ -122,7 +122,12 @@ Result<Header> read_structure(ByteView bytes) {
   if (header.sequence == 0 || header.epoch == 0 || reserved != 0) return damaged("a number is out of its range");
   if (header.suite != Suite::aes_256_gcm && header.suite != Suite::xchacha20_poly1305) return damaged("unknown cipher");
   if (slot_count < 1 || slot_count > kSlotsMax) return damaged("the number of key slots is not 1…8");
-  for (size_t i = 0; i < slot_count; ++i) header.slots.push_back(TRY(read_slot(in)));
+  for (size_t i = 0; i < slot_count; ++i) {
+    KeySlot slot = TRY(read_slot(in));
+    for (const KeySlot& other : header.slots)
+      if (other.id == slot.id) return damaged("two key slots of one id");
+    header.slots.push_back(std::move(slot));
+  }
   if (header.minor >= kFormatMinorRotated) header.older = TRY(read_older(in, header.epoch));
   header.author = in.array<16>();
   header.signature = in.array<64>();

@@ -67,6 +67,7 @@ TEST_F(HeaderTest, RoundTrips) {
   header.sequence = 12;
   header.previous.fill(7);
   header.slots.push_back(header.slots[0]);
+  header.slots[1].id[0] ^= 1;
   header.slots[1].type = SlotType::recovery;
   header.slots[1].kdf = SlotKdf::none;
   header.slots[1].cost = {};
@@ -290,11 +291,11 @@ TEST_F(HeaderTest, EachOfSeveralPasswordsUnlocksItsSlot) {
 
 TEST_F(HeaderTest, TriesNoMoreThanThreeSlots) {
   Header header = made_->header;
-  KeySlot dud = header.slots[0];
-  dud.id[0] ^= 1;  // no longer what its wrap is bound to
-  header.slots = {dud, dud, dud, made_->header.slots[0]};
+  std::vector<KeySlot> duds(3, header.slots[0]);
+  for (size_t i = 0; i < duds.size(); ++i) duds[i].id[0] ^= static_cast<uint8_t>(i + 1);  // no longer what its wrap is bound to
+  header.slots = {duds[0], duds[1], duds[2], made_->header.slots[0]};
   EXPECT_TRUE(unlock_bytes(encode(header), "right").is(Code::wrong_password));
-  header.slots = {dud, dud, made_->header.slots[0], dud};
+  header.slots = {duds[0], duds[1], made_->header.slots[0], duds[2]};
   EXPECT_EQ(unlock_bytes(encode(header), "right")->slot, 2u);
 }
 

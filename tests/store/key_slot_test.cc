@@ -286,15 +286,25 @@ TEST_F(KeySlotTest, CountsAndLengthsBeyondTheirLimitsAreDamage) {
 TEST_F(KeySlotTest, ManySlotsOfOneKindCostNoMoreThanThreeRuns) {
   Header header = made_->header;
   header.slots.assign(kSlotsMax, made_->header.slots[0]);
+  for (size_t i = 0; i < kSlotsMax; ++i) header.slots[i].id[0] = static_cast<uint8_t>(i);
   const size_t before = test::kdf_runs();
   EXPECT_TRUE(unlock_header(header, Credential(secret_of("wrong"))).is(Code::wrong_password));
   EXPECT_EQ(test::kdf_runs(), before + 3);
 }
 
-TEST_F(KeySlotTest, RecoveryWordsWithArgon2idAreRefused) {
+TEST_F(KeySlotTest, Argon2idIsForPasswordsOnly) {
+  for (SlotType type : {SlotType::recovery, SlotType::fido2, SlotType::tpm2, SlotType::keyring}) {
+    Header header = made_->header;
+    header.slots[2].type = type;
+    header.slots[2].kdf = SlotKdf::argon2id;
+    header.slots[2].cost = kKdfFloor;
+    EXPECT_TRUE(decode_header(encode(header)).is(Code::header_damaged)) << static_cast<int>(type);
+  }
+}
+
+TEST_F(KeySlotTest, TwoSlotsOfOneIdAreRefused) {
   Header header = made_->header;
-  header.slots[2].kdf = SlotKdf::argon2id;
-  header.slots[2].cost = kKdfFloor;
+  header.slots[2].id = header.slots[1].id;
   EXPECT_TRUE(decode_header(encode(header)).is(Code::header_damaged));
 }
 
