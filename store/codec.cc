@@ -91,7 +91,7 @@ RefList get_refs(Reader& r, uint32_t fanout) {
 }
 
 constexpr uint32_t kInodeFlags =
-    kInodeHasXattrs | kInodeHasPast | kInodeHasVersions | kInodeSucceeded | kInodeUnversioned;
+    kInodeHasXattrs | kInodeHasPast | kInodeHasVersions | kInodeSucceeded | kInodeUnversioned | kInodeTrashed | kInodeShared;
 
 bool valid_name(ByteView name) {
   if (name.empty() || name.size() > kNameMax || as_text(name) == "." || as_text(name) == "..") return false;

@@ -55,6 +55,7 @@ class DueWalk {
       record = (*inode)->record;
     }
     if (now_s_ - seconds_of(record.past.retired) <= policy_.trash_s) return states(entry);
+    if ((record.flags & kInodeSucceeded) != 0) return true;  // it leaves the trash and stays what it was for another entry
     auto log = PastView(set_).log(entry.ino);
     if (!log.ok()) return skip(log.error());
     for (const PastState& state : *log)

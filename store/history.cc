@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The working set's side of history (ADR 13): which states become versions, which inodes stay, which names are kept.
+#include <dirent.h>
+
 #include <cstdlib>
 
 #include "base/secret.h"
@@ -123,7 +125,7 @@ void WorkingSet::cut_version(CachedInode& inode, const Cut& cut) {
 }
 
 void WorkingSet::keep_name(const Dirent& dirent, NameEnd why, bool for_trash) {
-  const bool is_worth_it = limits_.history && !is_dropping(dirent.name) &&
+  const bool is_worth_it = limits_.history && !is_dropping(dirent.name, dirent.type == DT_DIR) &&
                            has_stood(static_cast<int64_t>(milliseconds_of(dirent.location_stamp.hlc)));
   if (!is_worth_it && !for_trash) return;
   set_past_name({.ended_hlc = next_stamp().hlc, .why = why, .dirent = dirent}, false);
@@ -147,8 +149,15 @@ bool WorkingSet::is_worth_keeping(const CachedInode& inode, std::string_view nam
   const Inode& record = inode.record;
   // What has a past leads to it, whatever it is called now, and whether or not history is kept now.
   if ((record.flags & (kInodeSucceeded | kInodeHasVersions | kInodeHasPast)) != 0) return true;
-  if (!limits_.history || (record.flags & kInodeUnversioned) != 0 || is_dropping(name)) return false;
+  if (!limits_.history || (record.flags & kInodeUnversioned) != 0 || is_dropping(name, record.is_directory())) return false;
   return has_stood(since_epoch_ms(record.btime));
+}
+
+bool WorkingSet::is_backup(const CachedInode& inode, std::string_view name) const {
+  const Inode& record = inode.record;
+  if (is_dropping(name, record.is_directory())) return true;
+  // Renamed away, and nothing else since: all that it holds is the state that its successor's history has.
+  return record.ctime != record.mtime && std::abs(now_ms() - since_epoch_ms(record.ctime)) < kContinued_ms;
 }
 
 void WorkingSet::retire(CachedInode& inode) {
@@ -184,7 +193,7 @@ bool WorkingSet::succeed(CachedInode& successor, CachedInode& previous, bool lea
   successor.record.entry = previous.record.entry;
   touch(successor);
   if (!leaves) fill_random(previous.record.entry.bytes);  // it goes on, as another entry
-  if (is_kept) previous.record.flags |= kInodeSucceeded;
+  if (is_kept) previous.record.flags |= (previous.record.flags & kInodeSucceeded) != 0 ? kInodeShared : kInodeSucceeded;
   touch(previous);
   return is_kept;
 }
@@ -209,9 +218,9 @@ std::optional<Ino> WorkingSet::take_vacated(Ino directory, std::string_view name
 
 void WorkingSet::classify(CachedInode& inode, std::string_view name) {
   if (!limits_.history) return;
-  if (!is_dropping(name))
+  if (!is_dropping(name, inode.record.is_directory()))
     inode.record.flags &= ~kInodeUnversioned;
-  else if (inode.record.is_directory() || inode.record.nlink <= 1)  // else its other names are somebody's document
+  else if (inode.record.nlink <= 1)  // else its other names are somebody's document
     inode.record.flags |= kInodeUnversioned;
 }
 
@@ -238,6 +247,7 @@ void WorkingSet::unretire(CachedInode& inode, Ino directory) {
   Past past = record.past;
   past.retired = 0;
   set_past(record, past);
+  record.flags &= ~kInodeTrashed;
   if (record.is_directory()) {
     record.nlink = 2;
     record.parent = directory;

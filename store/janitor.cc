@@ -9,6 +9,7 @@
 #include <map>
 
 #include "base/secret.h"
+#include "store/superfluous.h"
 
 namespace tain::store {
 namespace {
@@ -39,7 +40,7 @@ Janitor::Role Janitor::role_of(Ino ino, int64_t& retired_s) {
   retired_s = seconds_of(record.past.retired);
   if (!record.is_retired()) return Role::entry;
   // Those that were succeeded are looked at with their successors.
-  return (record.flags & kInodeSucceeded) != 0 ? Role::former : Role::trash;
+  return is_trash(record) ? Role::trash : Role::former;
 }
 
 Result<> Janitor::tidy_inode(Ino ino, const RetentionPolicy& policy, int64_t now_s, Tidied& out) {
@@ -78,10 +79,10 @@ Result<bool> Janitor::is_due(const PastName& name, const RetentionPolicy& policy
   if (set_.has_past_name(name)) return false;  // just made, or going already
   const auto directory = set_.find(name.dirent.directory);
   const auto child = set_.find(name.dirent.child);
-  if (directory.is(Code::not_found) || child.is(Code::not_found)) return true;
+  if (child.is(Code::not_found)) return true;
+  if (child.ok() && is_trash((*child)->record)) return false;  // it is found by it, also where its directory is gone
+  if (directory.is(Code::not_found)) return true;
   if (!directory.ok() || !child.ok()) return false;  // damaged: repair may need it
-  // What is in the trash is found by it.
-  if ((*child)->record.is_retired() && ((*child)->record.flags & kInodeSucceeded) == 0) return false;
   return now_s - seconds_of(name.ended_hlc) > policy.states.longest_s();
 }
 
@@ -241,7 +242,7 @@ bool Janitor::wait(milliseconds time) {
 }
 
 void Janitor::run() {
-  static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19));
+  static_cast<void>(::setpriority(PRIO_PROCESS, 0 /* this thread */, 19));
   {
     // A vault that is never open for long enough for a whole pass is tidied up all the same, here and there.
     std::lock_guard lock(set_.mutex());

@@ -84,12 +84,18 @@ Result<std::vector<PastState>> PastView::log(Ino ino) {
     const uint64_t until = length > 0 ? out.back().inode.past.since : UINT64_MAX;
     const Ino previous = found[0].inode.past.previous;
     const uint64_t since = found[0].inode.past.since;
-    bool is_first = true;
+    // In use under another name since, as a backup or on its own, or removed as that.
+    size_t first = 0;
+    while (length > 0 && first + 1 < found.size() && found[first + 1].ended_hlc > until) ++first;
+    if (length > 0 && (first > 0 || found[0].ended_hlc == 0 || found[0].ended_hlc > until)) found[first].ended_hlc = until;
+    if (first > 0) {
+      constexpr uint32_t kWhole = kInodeHasPast | kInodeSucceeded | kInodeTrashed | kInodeShared;
+      found[first].is_stand_in = true;
+      found[first].inode.past = found[0].inode.past;
+      found[first].inode.flags |= found[0].inode.flags & kWhole;
+      found.erase(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(first));
+    }
     for (PastState& state : found) {
-      // In use under another name since, as a backup, or removed as that.
-      if (length > 0 && is_first && (state.ended_hlc == 0 || state.ended_hlc > until)) state.ended_hlc = until;
-      is_first = false;
-      if (state.ended_hlc > until && state.is_version) continue;
       state.inode.past.previous = previous;
       state.inode.past.since = since;
       out.push_back(std::move(state));

@@ -21,6 +21,7 @@ struct PastState {
   uint64_t ended_hlc = 0;  // 0: it is the present one, or the last one in the trash
   Time ended;              // wall clock; of a state that has ended
   bool is_version = false; // a version record; else the inode itself
+  bool is_stand_in = false; // a version where the inode itself has become something else since, under another name: it goes with the inode
   bool is_damaged = false; // it cannot be read; of `inode` only the number and the type are known
   Xattrs xattrs;           // of a version
 };

@@ -358,7 +358,7 @@ bool Rotation::wait(milliseconds time) {
 }
 
 void Rotation::run() {
-  static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19));
+  static_cast<void>(::setpriority(PRIO_PROCESS, 0 /* this thread */, 19));
   for (milliseconds rest = kBetweenRotationSteps; wait(rest);) {
     const auto stepped = step(kBackgroundStep);
     if (stepped.ok() && *stepped == Step::done) return;

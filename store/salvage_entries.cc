@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/salvage_entries.h"
 
+#include "store/superfluous.h"
+
 #include <algorithm>
 
 #include "base/clock.h"
@@ -85,7 +87,7 @@ Result<> SalvagedEntries::copy_entry(uint64_t ino, const CatalogInode& entry) {
   copied_.insert(ino);
   if (!inode.is_retired())
     ++report_.entries;
-  else if ((inode.flags & kInodeSucceeded) != 0)
+  else if (!is_trash(inode))
     ++report_.versions;
   else
     ++report_.trash;
@@ -110,7 +112,7 @@ Result<> SalvagedEntries::copy_entry(uint64_t ino, const CatalogInode& entry) {
 
 Result<> SalvagedEntries::put_inode(Inode& inode, const Xattrs& xattrs) {
   mend_counts(catalog_, inode);
-  constexpr uint32_t kKept = kInodeHasPast | kInodeHasVersions | kInodeSucceeded | kInodeUnversioned;
+  constexpr uint32_t kKept = kInodeHasPast | kInodeHasVersions | kInodeSucceeded | kInodeUnversioned | kInodeTrashed | kInodeShared;
   inode.flags = (inode.flags & kKept) | (xattrs.empty() ? 0 : kInodeHasXattrs);
   if (inode.ino == kRootIno) inode.flags |= kRootKnowsAcls;  // some entry may have one: nobody asked them all
   if (inode.is_retired()) {
@@ -149,7 +151,7 @@ Result<> SalvagedEntries::copy_states(Inode& inode, Xattrs& xattrs) {
   inode.content = TRY(states.content.put(inode.content.size, blocks, /*is_last=*/true));
   report_content(ino, file, "");
   if (file.damaged.empty() && file.doubtful.empty()) return {};
-  ++(inode.is_retired() && (inode.flags & kInodeSucceeded) != 0 ? report_.versions_incomplete
+  ++(inode.is_retired() && !is_trash(inode) ? report_.versions_incomplete
                                                                 : report_.files_incomplete);
   const std::string text = damaged_ranges(file);
   xattrs[kDamagedXattr] = Bytes(text.begin(), text.end());

@@ -204,7 +204,8 @@ bool SalvagedPast::is_wanted(uint64_t ino) const {
 
 bool SalvagedPast::is_trash(uint64_t ino) const {
   const auto it = catalog_.inodes.find(ino);
-  return it != catalog_.inodes.end() && it->second.past.retired != 0 && (it->second.flags & kInodeSucceeded) == 0;
+  return it != catalog_.inodes.end() && it->second.past.retired != 0 &&
+         ((it->second.flags & kInodeSucceeded) == 0 || (it->second.flags & kInodeTrashed) != 0);
 }
 
 void SalvagedPast::settle(Mended& mended, Time now) {

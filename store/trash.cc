@@ -24,7 +24,13 @@ constexpr size_t kChainMax = 1'000'000;  // inodes of one entry: a circle would 
 
 }  // namespace
 
-bool is_trash(const Inode& record) { return record.is_retired() && (record.flags & kInodeSucceeded) == 0; }
+bool is_trash(const Inode& record) {
+  return record.is_retired() && ((record.flags & kInodeSucceeded) == 0 || (record.flags & kInodeTrashed) != 0);
+}
+
+bool is_only_past(const Inode& record) {
+  return record.is_retired() && (record.flags & (kInodeTrashed | kInodeShared)) == 0;
+}
 
 /// One name to give back.
 struct Trash::Removal {
@@ -197,12 +203,24 @@ Result<Restored> Trash::restore(const PastName& name, Ino to, std::string_view t
 Result<bool> Trash::purge(Ino ino) {
   // From the oldest on, so that a crash leaves none behind that nobody knows of.
   std::vector<Ino> chain;
+  Ino end{};  // another entry's, too
   for (Ino at = ino; raw(at) != 0 && chain.size() < kChainMax;) {
     auto lock = set_.lock();
     auto inode = set_.find(at);
     if (inode.is(Code::not_found)) break;
-    const Inode& record = TRY(std::move(inode))->record;
-    if (!record.is_retired()) break;
+    CachedInode* found = TRY(std::move(inode));
+    const Inode& record = found->record;
+    if (at == ino && record.is_retired() && (record.flags & kInodeSucceeded) != 0) {
+      if (set_.is_in_use(ino)) return false;
+      // A former state of an entry that lives stays that, and goes when the policy for states says so.
+      found->record.flags &= ~kInodeTrashed;
+      set_.touch(*found);
+      return true;
+    }
+    if (!is_only_past(record)) {
+      end = at;
+      break;
+    }
     chain.push_back(at);
     at = record.past.previous;
   }
@@ -221,6 +239,17 @@ Result<bool> Trash::purge(Ino ino) {
     }
     set_.remove(**inode);
   }
+  return end == Ino{} || end == ino ? Result<bool>(true) : release(end);
+}
+
+/// The inode that had `ino` as its previous one is gone: what it is besides, it is alone.
+Result<bool> Trash::release(Ino ino) {
+  auto lock = set_.lock();
+  set_.wait_to_free(lock);
+  CachedInode* inode = TRY(set_.find(ino));
+  if ((inode->record.flags & kInodeShared) != 0) return true;  // of how many is not known
+  inode->record.flags &= ~(kInodeSucceeded | kInodeTrashed);
+  set_.touch(*inode);
   return true;
 }
 
@@ -250,6 +279,9 @@ Result<Pruned> Trash::empty(uint64_t before_hlc) {
   return out;
 }
 
+/// Else its inode goes with it.
+static bool is_only_version(const PastState& state) { return state.is_version && !state.is_stand_in; }
+
 std::vector<size_t> superfluous(const std::vector<PastState>& states, const Retention& retention, int64_t now_s) {
   std::vector<int64_t> times;
   for (size_t i = 1; i < states.size(); ++i) times.push_back(seconds_of(states[i].ended_hlc));
@@ -258,13 +290,18 @@ std::vector<size_t> superfluous(const std::vector<PastState>& states, const Rete
   const auto is_kept = [&](size_t i) { return keep[i - 1] || states[i].is_damaged; };
   std::set<Ino> with_kept_versions;
   for (size_t i = 1; i < states.size(); ++i)
-    if (states[i].is_version && is_kept(i)) with_kept_versions.insert(states[i].inode.ino);
+    if (is_only_version(states[i]) && is_kept(i)) with_kept_versions.insert(states[i].inode.ino);
+  // Somebody else's, too: all that it was.
+  std::set<Ino> shared;
+  for (const PastState& state : states)
+    if (!is_only_version(state) && state.inode.is_retired() && !is_only_past(state.inode)) shared.insert(state.inode.ino);
   std::vector<size_t> out;
   for (size_t i = 1; i < states.size(); ++i) {
     if (is_kept(i)) continue;
     // A whole inode: one that is present under another name is not ours to drop.
-    const bool stays = !states[i].is_version &&
-                       (!states[i].inode.is_retired() || with_kept_versions.contains(states[i].inode.ino));
+    const Ino owner = states[i].inode.ino;
+    const bool stays = (owner != states[0].inode.ino && shared.contains(owner)) ||
+                       (!is_only_version(states[i]) && (!states[i].inode.is_retired() || with_kept_versions.contains(owner)));
     if (!stays) out.push_back(i);
   }
   return out;
@@ -282,7 +319,7 @@ Result<Pruned> Trash::prune_entry(Ino ino, const Retention& retention, int64_t n
     }
     auto lock = set_.lock();
     set_.wait_to_free(lock);
-    if (states[i].is_version) {
+    if (is_only_version(states[i])) {
       set_.drop_version(owner, states[i].ended_hlc);
       ++out.states;
       continue;
@@ -292,7 +329,7 @@ Result<Pruned> Trash::prune_entry(Ino ino, const Retention& retention, int64_t n
       if (states[newer].inode.ino != owner && !gone.contains(states[newer].inode.ino)) successor = states[newer].inode.ino;
     auto inode = set_.find(owner);
     auto next = set_.find(successor);
-    if (!inode.ok() || !next.ok() || !(*inode)->record.is_retired() || (*next)->record.past.previous != owner) continue;
+    if (!inode.ok() || !next.ok() || !is_only_past((*inode)->record) || (*next)->record.past.previous != owner) continue;
     if (set_.is_in_use(owner)) continue;
     set_.skip_previous(**next, **inode);
     set_.remove(**inode);
@@ -320,7 +357,7 @@ Result<Pruned> Trash::prune(const Retention& retention, int64_t now_s, bool dry_
         auto lock = set_.lock();
         auto inode = set_.find(ino);
         // Those that were succeeded are looked at with their successors.
-        if (!inode.ok() || ((*inode)->record.is_retired() && ((*inode)->record.flags & kInodeSucceeded) != 0)) continue;
+        if (!inode.ok() || ((*inode)->record.is_retired() && !is_trash((*inode)->record))) continue;
       }
       auto one = prune_entry(ino, retention, now_s, dry_run);
       if (!one.ok()) {

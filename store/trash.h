@@ -84,6 +84,7 @@ class Trash {
   Result<> put_back(const Removal& removal);
   Result<> put_back_some(std::span<const Removal> removals, Restored& out);
   void set_times(const std::vector<Removal>& removals);
+  Result<bool> release(Ino ino);
   Result<std::string> path_of(Ino directory);
   WorkingSet& set_;
 };

@@ -60,7 +60,10 @@ Unlinked drop_link(WorkingSet& set, CachedInode& inode, Time now, bool stays) {
 Unlinked drop_name(WorkingSet& set, const Dirent& dirent, CachedInode& inode, Time now) {
   const bool stays = set.is_worth_keeping(inode, dirent.name);
   const bool is_last = inode.record.is_directory() || inode.record.nlink == 1;
-  const bool is_trashed = is_last && stays && (inode.record.flags & kInodeSucceeded) == 0;
+  // One that was succeeded and lived on is an entry of its own; as the backup of a save it is but a former state.
+  const bool was_succeeded = (inode.record.flags & kInodeSucceeded) != 0;
+  const bool is_trashed = is_last && stays && (!was_succeeded || !set.is_backup(inode, dirent.name));
+  if (is_trashed && was_succeeded) inode.record.flags |= kInodeTrashed;
   set.keep_name(dirent, NameEnd::removed, is_trashed);
   set.vacate(dirent.directory, dirent.name, dirent.child);
   return drop_link(set, inode, now, stays);
@@ -322,7 +325,7 @@ Result<Unlinked> Tree::rmdir(Ino directory, std::string_view name) {
   if (inode->record.children != 0) return Error(Code::not_empty, "the directory is not empty");
   TRY(check_unlocked(set_, inode->record));
 
-  if (!is_dropping(name)) set_.before_change(lock, directory, /*removal=*/true);  // it has its times from before
+  set_.before_change(lock, directory, /*removal=*/true);  // it has its times from before
   const Time now = set_.now();
   set_.remove_name(*dirent);
   --parent->record.children;

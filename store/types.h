@@ -83,6 +83,8 @@ inline constexpr uint32_t kInodeHasPast = 4;   // `past` is not empty
 inline constexpr uint32_t kInodeHasVersions = 8;  // or had some
 inline constexpr uint32_t kInodeSucceeded = 16;   // another inode's previous one: took its entry over
 inline constexpr uint32_t kInodeUnversioned = 32;  // an editor's dropping: nothing of it is kept
+inline constexpr uint32_t kInodeTrashed = 64;  // succeeded while it lived on under another name, and removed there: in the trash
+inline constexpr uint32_t kInodeShared = 128;  // more than one inode has it as its previous one
 
 /// What an inode has to do with history (ADR 13). Times are HLCs.
 struct Past {

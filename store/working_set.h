@@ -253,6 +253,8 @@ class WorkingSet {
   void keep_name(const Dirent& dirent, NameEnd why, bool for_trash = false);
   /// Whether the inode is worth keeping when its last name, `name`, is removed.
   bool is_worth_keeping(const CachedInode& inode, std::string_view name) const;
+  /// Of one that was succeeded and is about to lose `name`: whether it was but the backup of a save.
+  bool is_backup(const CachedInode& inode, std::string_view name) const;
   /// The inode, which has no name any more, leaves the present, and stays.
   void retire(CachedInode& inode);
   /// Whether `moved`, about to be renamed over `replaced`, is its next state rather than another entry.

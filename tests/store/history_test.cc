@@ -5,6 +5,7 @@
 #include <dirent.h>
 
 #include "store/content.h"
+#include "store/droppings.h"
 #include "store/past.h"
 #include "store/trash.h"
 #include "store/tree.h"
@@ -316,6 +317,72 @@ TEST_F(HistoryTest, AnEstablishedEntryMovedOverAnotherPutsThatIntoTheTrash) {
   audit();
 }
 
+TEST_F(HistoryTest, WhatWasRenamedAwayAndSucceededIsAnEntryOfItsOwn) {
+  const Ino moved = make("draft", "one");
+  stand();
+  ASSERT_TRUE(temp_.tree().rename(kRootIno, "draft", kRootIno, "final", RenameMode::no_replace).ok());
+  const Ino fresh = make("draft", "two");
+  stand(60);
+  EXPECT_EQ(texts(fresh), (Texts{"two", "one"}));
+  overwrite(moved, "one, and more");
+  stand(60);
+  remove("final");
+
+  ASSERT_EQ(trash().size(), 1u);
+  EXPECT_EQ(trash()[0].name.dirent.name, "final");
+  ASSERT_TRUE(temp_.vault().trash().restore(trash()[0].name, kRootIno, "final").ok());
+  EXPECT_EQ(trash().size(), 0u);
+  EXPECT_EQ(texts(ino_of("final")), (Texts{"one, and more", "one"}));
+  EXPECT_EQ(texts(fresh), (Texts{"two", "one"}));
+  stand(60);
+  remove("final");
+  audit();
+
+  // Gone from the trash, its state as a draft is still the other's.
+  ASSERT_EQ(trash().size(), 1u);
+  EXPECT_TRUE(temp_.vault().trash().empty(UINT64_MAX).ok());
+  EXPECT_EQ(trash().size(), 0u);
+  EXPECT_EQ(texts(ino_of("draft")), (Texts{"two", "one"}));
+  audit();
+}
+
+TEST_F(HistoryTest, PruningOneEntryLeavesWhatWasRenamedAwayInTheTrash) {
+  make("draft", "one");
+  stand();
+  ASSERT_TRUE(temp_.tree().rename(kRootIno, "draft", kRootIno, "final", RenameMode::no_replace).ok());
+  make("draft", "two");
+  stand(60);
+  remove("final");
+  stand(24 * 3600);
+  const Retention nothing{.all_s = 1, .hourly_s = -1, .daily_s = -1, .monthly_s = -1};
+
+  ASSERT_TRUE(temp_.vault().trash().prune(nothing, temp_.clock().wall_ns() / 1'000'000'000, false).ok());
+
+  ASSERT_EQ(trash().size(), 1u);
+  ASSERT_TRUE(temp_.vault().trash().restore(trash()[0].name, kRootIno, "final").ok());
+  EXPECT_EQ(texts(ino_of("final")).at(0), "one");
+  audit();
+}
+
+TEST_F(HistoryTest, ASecondSuccessorTakesNoStateOfTheFirst) {
+  make("draft", "one");
+  stand();
+  ASSERT_TRUE(temp_.tree().rename(kRootIno, "draft", kRootIno, "final", RenameMode::no_replace).ok());
+  const Ino fresh = make("draft", "two");
+  stand(60);
+
+  const Ino saved = save_by_rename("final", "one, saved");
+  stand(60);
+
+  EXPECT_EQ(texts(saved), (Texts{"one, saved", "one"}));
+  EXPECT_EQ(texts(fresh), (Texts{"two", "one"}));
+  stand(24 * 3600);
+  remove("final");
+  ASSERT_TRUE(temp_.vault().trash().empty(UINT64_MAX).ok());
+  EXPECT_EQ(texts(fresh), (Texts{"two", "one"})) << "what the other's trash held";
+  audit();
+}
+
 TEST_F(HistoryTest, DroppingsLeaveNothing) {
   const Ino swap = make(".a.md.swp", "swap");
   stand();
@@ -327,6 +394,32 @@ TEST_F(HistoryTest, DroppingsLeaveNothing) {
 
   EXPECT_TRUE(trash().empty());
   EXPECT_EQ(temp_.vault().stats().retired_entries, 0u);
+  audit();
+}
+
+TEST_F(HistoryTest, OnlyTheNamesThatEditorsMakeAreDroppings) {
+  for (const char* name : {".a.md.swp", ".a.md.swo", ".a.un~", "4913", "a~", ".#a", "#a#", ".goutputstream-AB12CD", ".~lock.a.odt#", "lu1234.tmp",
+                           ".nfs0001", ".fuse_hidden01", "sedAb3dE9"}) {
+    EXPECT_TRUE(is_dropping(name)) << name;
+  }
+  for (const char* name : {"a.md", "a~b", "~", "sedan.txt", "sed-1.txt", "sed-notes", "sedimenta", "sed", "#", "##", "4913.md", "lute.tmp.md", ".a.swap", "a.swp"}) {
+    EXPECT_FALSE(is_dropping(name)) << name;
+  }
+}
+
+TEST_F(HistoryTest, AFolderIsNoDropping) {
+  const Ino folder = temp_.make_directory(kRootIno, "old~");
+  make("a.md", "one", folder);
+  stand();
+  remove("a.md", folder);
+  ASSERT_TRUE(temp_.tree().rmdir(kRootIno, "old~").ok());
+
+  const auto roots = temp_.vault().trash().roots();
+  ASSERT_TRUE(roots.ok());
+  ASSERT_EQ(roots->size(), 1u);
+  EXPECT_EQ((*roots)[0].item.name.dirent.name, "old~");
+  ASSERT_TRUE(temp_.vault().trash().restore((*roots)[0].item.name, kRootIno, "old~").ok());
+  EXPECT_EQ(texts(ino_of("a.md", ino_of("old~"))), (Texts{"one"}));
   audit();
 }
 
