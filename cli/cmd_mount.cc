@@ -93,7 +93,7 @@ int serve(World& world, fs::DaemonOptions options, store::Credential credential,
   store::Credential locked = credential.clone();
   credential = store::Credential();
 
-  ::openlog("tain", LOG_PID, LOG_DAEMON);
+  ::openlog("tain", LOG_PID | LOG_NDELAY, LOG_DAEMON);  // later it may not connect to anything
   bool reported = false;
   options.warn = [&](const std::string& message) {
     if (reported) ::syslog(LOG_WARNING, "%s", message.c_str());
@@ -216,6 +216,7 @@ Result<> mount_in_foreground(World& world, fs::DaemonOptions options, store::Cre
     (void)send_report(write_end.get(), report_of(outcome)).ok();
     return outcome.ok() ? kExitOk : exit_status(outcome.code());
   });
+  write_end.reset();  // where there never was a worker
   return outcome_of(read_line(read_end.get()), status);
 }
 

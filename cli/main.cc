@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program tain: builds the world and runs one command in it.
 #include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -51,6 +53,10 @@ int main(int argc, char** argv) {
   if (!fill_standard_descriptors()) return kExitFailed;
   // A reader that goes away shows as EPIPE where it is written, not as a death in the middle of something.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGCHLD, SIG_DFL);  // ignored, as some callers leave it, nobody could wait for a child
+  // Every command may hold a password or keys: no other process of this user reads them, and no core has them.
+  const rlimit no_core{0, 0};
+  if (::setrlimit(RLIMIT_CORE, &no_core) != 0 || ::prctl(PR_SET_DUMPABLE, 0) != 0) return kExitFailed;
   ControllingTerminal terminal;
   World world{.terminal = terminal, .out = std::cout, .err = std::cerr};
   world.stdin_is_tty = ::isatty(STDIN_FILENO) != 0;

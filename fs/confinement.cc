@@ -36,7 +36,7 @@ Result<Confinement> confine(const Reach& reach) {
 #ifndef TAIN_SANITIZED  // the sanitizers' runtime needs what is refused
   TRY(drop_capabilities());
   done.landlock_abi = TRY(detail::confine_files(reach));
-  done.system_calls = TRY(detail::confine_system_calls());
+  done.system_calls = TRY(detail::confine_system_calls(reach));
 #else
   static_cast<void>(reach);
   static_cast<void>(drop_capabilities);

@@ -12,6 +12,7 @@ namespace tain::fs {
 struct Reach {
   std::vector<std::string> directories;  // everything below them, in every way; those that are empty strings do not count
   std::string empty_folders_in;          // folders below it may be removed if they are empty; may be empty
+  bool connects = false;                 // to sockets of this machine, whosever they are: for the system bus
 };
 
 struct Confinement {
@@ -26,7 +27,7 @@ Result<Confinement> confine(const Reach& reach);
 namespace detail {
 /// The two halves. Sources: landlock(7); seccomp(2), seccomp_rule_add(3).
 Result<int> confine_files(const Reach& reach);
-Result<bool> confine_system_calls();
+Result<bool> confine_system_calls(const Reach& reach);
 }  // namespace detail
 
 }  // namespace tain::fs

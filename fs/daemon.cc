@@ -192,7 +192,7 @@ Result<std::unique_ptr<ControlServer>> start_control(store::Vault& vault, Sessio
 }
 
 Reach reach_of(const DaemonOptions& options, const Result<RuntimeDirectory>& runtime) {
-  Reach reach{.directories = {options.mount.source}};
+  Reach reach{.directories = {options.mount.source}, .empty_folders_in = {}, .connects = options.lock_on_suspend || options.lock_on_screen};
   if (!runtime.ok()) return reach;
   reach.directories.push_back(runtime->path());
   if (runtime->temporary()) reach.empty_folders_in = runtime->path().substr(0, runtime->path().rfind('/') + 1);
@@ -246,7 +246,11 @@ Result<> run_daemon(const DaemonOptions& options, Mounter& mounter, store::Crede
   runtime.avoid = options.mount.mountpoint;
   auto directory = RuntimeDirectory::make(runtime);  // now: a path that led into the mount would wait for us
   Confinement confinement;  // before there is a key or a thread
-  if (options.confined) confinement = TRY(confine(reach_of(options, directory)));
+  if (options.confined) {
+    auto confined = confine(reach_of(options, directory));
+    if (!confined.ok()) return std::move(confined).error().hint("tain mount --unconfined does without");
+    confinement = *confined;
+  }
   store::OpenOptions open_options;
   open_options.read_only = options.mount.read_only;
   open_options.history = options.history;

@@ -39,7 +39,8 @@ Result<> LocalMounter::flush() {
 
 Result<MountEntry> LocalMounter::own_mount() const {
   auto mount = find_mount_at(TRY(read_mount_table()), options_.mountpoint);
-  if (!mount || device_.empty() || mount->device() != device_)
+  const bool is_ours = mount && (device_.empty() ? mount->is_vault() && mount->source == options_.source : mount->device() == device_);
+  if (!is_ours)
     return Error(Code::mountpoint, "another mount covers " + options_.mountpoint + ", or it was moved");
   return *mount;
 }

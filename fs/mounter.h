@@ -43,6 +43,10 @@ class LocalMounter : public Mounter {
   Result<std::vector<MountUser>> detach(Detach how) override;
   void tidy() override;
 
+  /// The mountpoint stays where it is, protected, though mount() has made it.
+  void keep_mountpoint() {
+    if (mountpoint_) mountpoint_->keep();
+  }
   /// Of the mount that mount() has made; empty before.
   const std::string& device() const { return device_; }
   const MountOptions& options() const { return options_; }

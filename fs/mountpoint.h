@@ -44,6 +44,8 @@ class Mountpoint {
   Result<> protect();
   /// Call after the unmount: removes the directory if prepare() made it.
   void tidy();
+  /// Leaves the directory as it is, protected: after a crash programs may go on writing there.
+  void keep() { created_ = false; }
 
  private:
   Mountpoint(std::string path, UniqueFd fd, bool created) : path_(std::move(path)), fd_(std::move(fd)), created_(created) {}

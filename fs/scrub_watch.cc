@@ -30,7 +30,7 @@ void set_disk_priority(int priority) {
 
 /// Nice, not SCHED_IDLE: it takes locks that requests wait for, so it must get on even when the processors are busy.
 void lower_priority() {
-  static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19));
+  static_cast<void>(::setpriority(PRIO_PROCESS, 0 /* this thread */, 19));
   set_disk_priority(kIdleClass);
 }
 

@@ -122,7 +122,8 @@ bool is_there(const MountEntry& mount, const std::string& device) {
   return mount.device() == device && is_stale(mount);
 }
 
-void clean_up(const LocalMounter& mounter, int signal) {
+void clean_up(LocalMounter& mounter, int signal) {
+  mounter.keep_mountpoint();
   const std::string& mountpoint = mounter.options().mountpoint;
   ::syslog(LOG_ERR, "the process that served %s was killed by signal %d (%s)", mountpoint.c_str(), signal,
            ::strsignal(signal));
@@ -174,6 +175,7 @@ bool serve_question(int socket, LocalMounter& mounter, const Supervision& superv
 /// The supervisor's loop: until the worker has ended. Returns what waitpid says of it.
 int watch(pid_t worker, int socket, const sigset_t& signals, LocalMounter& mounter, const Supervision& supervision) {
   const UniqueFd signal_fd(::signalfd(-1, &signals, SFD_CLOEXEC));
+  if (!signal_fd.valid()) ::kill(worker, SIGKILL);  // nobody would serve its questions
   pollfd polled[] = {{signal_fd.get(), POLLIN, 0}, {socket, POLLIN, 0}};
   for (;;) {
     int status = 0;

@@ -16,6 +16,9 @@ for thread in "/proc/$pid/task/"*; do
 done
 status=$("$TAIN" status --json "$VAULT")
 same "$("$PY" -c 'import json, sys; print(json.load(sys.stdin)["confined"]["system_calls"])' <<<"$status")" True "what status says"
+if grep landlock /sys/kernel/security/lsm >/dev/null 2>&1; then
+  same "$("$PY" -c 'import json, sys; print(json.load(sys.stdin)["confined"]["files"])' <<<"$status")" True "status on files"
+fi
 same "$(of "$(parent "$pid")" Seccomp)" 0 "the supervisor, which mounts"
 if [ "$(id -u)" = 0 ]; then
   # Everything that is open: the vault, the socket, how much memory it uses. Not the mountpoint.

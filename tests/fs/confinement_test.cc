@@ -7,11 +7,13 @@
 #include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -162,6 +164,23 @@ TEST_F(ConfinementTest, NoProgramNoProcessNoNetworkNoCode) {
     return child < 0 ? errno : 0;
   });
   refused("the network", EPERM, [] { return error_of(::socket(AF_INET, SOCK_STREAM, 0)); });
+  refused("a datagram", EPERM, [] { return error_of(::socket(AF_UNIX, SOCK_DGRAM, 0)); });
+  refused("another program's socket", EPERM, [&] {
+    const UniqueFd listening(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)), ours(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string name = (folder_ / "vault/c").string();
+    std::memcpy(address.sun_path, name.c_str(), std::min(name.size() + 1, sizeof address.sun_path - 1));
+    ::unlink(name.c_str());
+    const auto* where = reinterpret_cast<const sockaddr*>(&address);
+    if (::bind(listening.get(), where, sizeof address) != 0 || ::listen(listening.get(), 1) != 0) return -1;
+    return error_of(::connect(ours.get(), where, sizeof address));
+  });
+  refused("another process's limits", EPERM, [] {
+    rlimit limit{};
+    return error_of(::prlimit(::getppid(), RLIMIT_NOFILE, nullptr, &limit));
+  });
+  refused("another process's priority", EPERM, [] { return error_of(::setpriority(PRIO_PROCESS, static_cast<id_t>(::getppid()), ::getpriority(PRIO_PROCESS, static_cast<id_t>(::getppid())))); });
   refused("netlink", EPERM, [] { return error_of(::socket(AF_NETLINK, SOCK_RAW, 0)); });
   refused("executable memory", EPERM, [] {
     return ::mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? errno : 0;
