@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -81,7 +82,9 @@ Result<bool> confine_system_calls(const Reach& reach) {
   // What could be done to other processes.
   TRY(add<1>(filter, SCMP_ACT_ALLOW, "tgkill", {scmp_arg_cmp{0, SCMP_CMP_EQ, static_cast<scmp_datum_t>(::getpid()), 0}}));
   TRY(add<1>(filter, SCMP_ACT_ALLOW, "prlimit64", {scmp_arg_cmp{0, SCMP_CMP_EQ, 0, 0}}));
-  for (const char* name : {"setpriority", "ioprio_set"}) TRY(add<1>(filter, SCMP_ACT_ALLOW, name, {scmp_arg_cmp{1, SCMP_CMP_EQ, 0, 0}}));
+  constexpr scmp_datum_t kOfProcess = 1;  // IOPRIO_WHO_PROCESS
+  TRY(add<2>(filter, SCMP_ACT_ALLOW, "setpriority", {scmp_arg_cmp{0, SCMP_CMP_EQ, PRIO_PROCESS, 0}, scmp_arg_cmp{1, SCMP_CMP_EQ, 0, 0}}));
+  TRY(add<2>(filter, SCMP_ACT_ALLOW, "ioprio_set", {scmp_arg_cmp{0, SCMP_CMP_EQ, kOfProcess, 0}, scmp_arg_cmp{1, SCMP_CMP_EQ, 0, 0}}));
   const int error = seccomp_load(filter.get());
   if (error == -ENOSYS || error == -EINVAL) return false;  // a kernel without
   if (error != 0) return failed("load", error).error();

@@ -154,10 +154,9 @@ bool WorkingSet::is_worth_keeping(const CachedInode& inode, std::string_view nam
 }
 
 bool WorkingSet::is_backup(const CachedInode& inode, std::string_view name) const {
-  const Inode& record = inode.record;
-  if (is_dropping(name, record.is_directory())) return true;
-  // Renamed away, and nothing else since: all that it holds is the state that its successor's history has.
-  return record.ctime != record.mtime && std::abs(now_ms() - since_epoch_ms(record.ctime)) < kContinued_ms;
+  if (is_dropping(name, inode.record.is_directory())) return true;
+  // Nothing has changed it since: all that it holds is the state that its successor's history has.
+  return inode.succeeded_ms != 0 && std::abs(now_ms() - inode.succeeded_ms) < kContinued_ms && inode.state_changed_at == inode.succeeded_tick;
 }
 
 void WorkingSet::retire(CachedInode& inode) {
@@ -181,7 +180,9 @@ bool WorkingSet::takes_over(const CachedInode& moved, const CachedInode& replace
 }
 
 bool WorkingSet::succeed(CachedInode& successor, CachedInode& previous, bool leaves) {
-  const bool is_kept = take_version(previous);
+  // Thinning may leave out a state, but nothing that others lead to, that leads to more than itself, or that stays anyway.
+  const bool must_stay = !leaves || previous.record.is_retired() || (previous.record.flags & (kInodeSucceeded | kInodeHasVersions)) != 0;
+  const bool is_kept = take_version(previous) || must_stay;
   successor.stood_versions = previous.stood_versions;
   successor.quick_versions = previous.quick_versions;
   Past past = successor.record.past;
@@ -192,7 +193,11 @@ bool WorkingSet::succeed(CachedInode& successor, CachedInode& previous, bool lea
   successor.record.flags &= ~kInodeUnversioned;
   successor.record.entry = previous.record.entry;
   touch(successor);
-  if (!leaves) fill_random(previous.record.entry.bytes);  // it goes on, as another entry
+  if (!leaves) {  // it goes on, as another entry
+    fill_random(previous.record.entry.bytes);
+    previous.succeeded_ms = now_ms();
+    previous.succeeded_tick = previous.state_changed_at;
+  }
   if (is_kept) previous.record.flags |= (previous.record.flags & kInodeSucceeded) != 0 ? kInodeShared : kInodeSucceeded;
   touch(previous);
   return is_kept;

@@ -224,6 +224,7 @@ Result<bool> Trash::purge(Ino ino) {
     chain.push_back(at);
     at = record.past.previous;
   }
+  if (chain.empty()) return false;
   while (!chain.empty()) {
     const Ino last = chain.back();
     chain.pop_back();
@@ -263,6 +264,8 @@ Result<Pruned> Trash::empty(uint64_t before_hlc) {
       const auto inode = set_.find(name.dirent.child);
       is_gone = inode.is(Code::not_found);
       is_there = inode.ok() && is_trash((*inode)->record);
+      // An older name of it says nothing: it was restored meanwhile, or had another name.
+      if (is_there && (*inode)->record.past.retired >= before_hlc) continue;
     }
     if (!is_there && !is_gone) continue;
     if (is_there) {

@@ -109,6 +109,8 @@ struct CachedInode {
     int64_t since_ms = 0;
   };
   Allowance stood_versions, quick_versions;  // before they are thinned
+  int64_t succeeded_ms = 0;            // when another inode took its entry over while it lived on; 0: not known to have happened
+  Tick succeeded_tick = 0;             // its last change before that
   bool removing = false;               // directories: the last change took a name away
 };
 

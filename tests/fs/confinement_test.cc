@@ -180,6 +180,7 @@ TEST_F(ConfinementTest, NoProgramNoProcessNoNetworkNoCode) {
     rlimit limit{};
     return error_of(::prlimit(::getppid(), RLIMIT_NOFILE, nullptr, &limit));
   });
+  refused("all processes' priority", EPERM, [] { return error_of(::setpriority(PRIO_USER, 0, ::getpriority(PRIO_PROCESS, 0))); });
   refused("another process's priority", EPERM, [] { return error_of(::setpriority(PRIO_PROCESS, static_cast<id_t>(::getppid()), ::getpriority(PRIO_PROCESS, static_cast<id_t>(::getppid())))); });
   refused("netlink", EPERM, [] { return error_of(::socket(AF_NETLINK, SOCK_RAW, 0)); });
   refused("executable memory", EPERM, [] {

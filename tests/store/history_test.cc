@@ -397,6 +397,73 @@ TEST_F(HistoryTest, DroppingsLeaveNothing) {
   audit();
 }
 
+TEST_F(HistoryTest, WhatChangedAfterItWasRenamedAwayIsNoBackup) {
+  const Ino moved = make("draft", "one");
+  stand();
+  ASSERT_TRUE(temp_.tree().rename(kRootIno, "draft", kRootIno, "final", RenameMode::no_replace).ok());
+  make("draft", "two");
+  stand(60);
+  overwrite(moved, "one, and a year's work");
+  stand(60);
+  change_mode(moved, 0400);
+  remove("final");
+
+  ASSERT_EQ(trash().size(), 1u);
+  ASSERT_TRUE(temp_.vault().trash().restore(trash()[0].name, kRootIno, "final").ok());
+  EXPECT_EQ(texts(ino_of("final")).at(0), "one, and a year's work");
+  audit();
+}
+
+TEST_F(HistoryTest, ThinningTakesNothingFromAnEntryThatLives) {
+  make("a.md", "0");
+  stand();
+  for (int i = 1; i < 200; ++i) {
+    remove("a.md");
+    make("a.md", std::to_string(i));
+  }
+  stand();
+  const Texts before = texts(ino_of("a.md"));
+  EXPECT_EQ(before.at(0), "199");
+  EXPECT_EQ(before.back(), "0");
+
+  ASSERT_TRUE(temp_.vault().trash().empty(UINT64_MAX).ok());
+
+  EXPECT_EQ(texts(ino_of("a.md")), before);
+  audit();
+}
+
+TEST_F(HistoryTest, ASaveThatIsThinnedLeavesTheVersionsOfWhatItReplaces) {
+  make("a.md", "0");
+  for (int i = 1; i < 200; ++i) save_by_rename("a.md", std::to_string(i));
+  stand();
+  overwrite(ino_of("a.md"), "in place");
+  save_by_rename("a.md", "at once");
+  stand();
+
+  const Texts found = texts(ino_of("a.md"));
+
+  EXPECT_EQ(found.at(0), "at once");
+  EXPECT_NE(std::find(found.begin(), found.end(), "199"), found.end());
+  audit();
+}
+
+TEST_F(HistoryTest, EmptyingWhatIsOldLeavesWhatWasRemovedAgain) {
+  make("a.md", "one");
+  stand();
+  remove("a.md");
+  stand(40 * 24 * 3600);
+  ASSERT_TRUE(temp_.vault().trash().restore(trash().at(0).name, kRootIno, "a.md").ok());
+  stand();
+  const uint64_t before = static_cast<uint64_t>(temp_.clock().wall_ns() / 1'000'000) << 16;
+  stand();
+  remove("a.md");
+
+  ASSERT_TRUE(temp_.vault().trash().empty(before).ok());
+
+  EXPECT_EQ(trash().size(), 1u);
+  audit();
+}
+
 TEST_F(HistoryTest, OnlyTheNamesThatEditorsMakeAreDroppings) {
   for (const char* name : {".a.md.swp", ".a.md.swo", ".a.un~", "4913", "a~", ".#a", "#a#", ".goutputstream-AB12CD", ".~lock.a.odt#", "lu1234.tmp",
                            ".nfs0001", ".fuse_hidden01", "sedAb3dE9"}) {
