@@ -4,10 +4,12 @@
 #define FUSE_USE_VERSION 35
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <vector>
 
 namespace tain::fs {
 namespace {
@@ -76,7 +78,7 @@ Result<FuseSession> new_fuse_session(const MountOptions& options, const fuse_low
 }
 
 Result<UniqueFd> mount_fuse(const MountOptions& options) {
-  const FuseSession session = TRY(new_fuse_session(options, nullptr, nullptr));
+  FuseSession session = TRY(new_fuse_session(options, nullptr, nullptr));
   const FuseLog log;
   if (fuse_session_mount(session.get(), options.mountpoint.c_str()) != 0) {
     const std::string cause = FuseLog::text().empty() ? "" : ": " + FuseLog::text();
@@ -85,6 +87,12 @@ Result<UniqueFd> mount_fuse(const MountOptions& options) {
   }
   UniqueFd device(::fcntl(fuse_session_fd(session.get()), F_DUPFD_CLOEXEC, 0));
   if (!device.valid()) return errno_error(errno, "keep the FUSE device");
+  // libfuse forgets where it mounted only when it unmounts, so the session is kept; its descriptor is not: the mount must
+  // die with whoever serves it.
+  const UniqueFd nowhere(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!nowhere.valid() || ::dup3(nowhere.get(), fuse_session_fd(session.get()), O_CLOEXEC) < 0) return errno_error(errno, "give up the FUSE device");
+  static std::vector<fuse_session*>& kept = *new std::vector<fuse_session*>;
+  kept.push_back(session.release());
   return device;
 }
 
