@@ -77,7 +77,7 @@ Check memory_lock() {
 }
 
 Check core_dumps() {
-  return {Level::ok, "core dumps", "go to " + first_line("/proc/sys/kernel/core_pattern") + ", but a mount turns its own off", ""};
+  return {Level::ok, "core dumps", "go to " + first_line("/proc/sys/kernel/core_pattern") + ", but tain leaves none", ""};
 }
 
 Check swap() {
