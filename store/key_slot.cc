@@ -213,7 +213,7 @@ Result<KeySlot> make_slot(const Header& header, const MasterKey& master, const C
   TRY(check_credential(credential));
   KeySlot slot;
   slot.type = credential.type;
-  slot.id = credential.slot.value_or(random_array<8>());
+  slot.id = credential.slot ? *credential.slot : random_array<8>();
   slot.extra = credential.extra;
   slot.created = now_seconds;
   slot.kdf = SlotKdf::none;

@@ -45,6 +45,7 @@ class VectorsTest : public testing::Test {
   void compare_labels();
   void compare_hashes();
   void compare_headers();
+  void compare_headers_with_devices();
   void compare_records();
   void compare_blocks();
   void compare_frames();
@@ -130,6 +131,41 @@ void VectorsTest::compare_headers() {
   expect("header, master key changed", encode_header(header, next_cipher_));
 }
 
+/// A slot of a device of each type. What the devices remember in them is laid out as docs/format.md §3 says.
+void VectorsTest::compare_headers_with_devices() {
+  Bytes fido2, tpm2;
+  Writer(fido2).u8(1).u8(1).raw(counting<32>(0xc0)).raw(pattern(64));
+  Writer(tpm2).u8(1).string16(pattern(96)).string16(pattern(90));
+  const auto add_devices = [&](Header& header, const MasterKey& key) {
+    const std::array devices{
+        Credential::from_device(SlotType::fido2, counting<8>(0x70), Secret::copy_of(counting<32>(0x40)), fido2),
+        Credential::from_device(SlotType::tpm2, counting<8>(0x78), Secret::copy_of(counting<32>(0x50)), tpm2),
+        Credential::from_device(SlotType::keyring, counting<8>(0x80), Secret::copy_of(counting<32>(0x60)))};
+    for (const Credential& device : devices) header.slots.push_back(make_slot(header, key, device, kKdfFloor, kNow).value());
+  };
+  for (Suite suite : {Suite::aes_256_gcm, Suite::xchacha20_poly1305}) {
+    const FixedRandom fixed;
+    Header header = header_of(suite);
+    add_devices(header, master());
+    expect("header, suite " + std::to_string(static_cast<int>(suite)) + ", devices", encode_header(header, cipher_));
+  }
+  {
+    const FixedRandom fixed;
+    Header header = header_of(Suite::aes_256_gcm);
+    const Credential password(Secret::copy_of(as_bytes("correct horse")));
+    header.slots.push_back(make_slot(header, master(), password, kKdfFloor, kNow).value());
+    add_devices(header, master());
+    expect("header, password and devices", encode_header(header, cipher_));
+  }
+  const FixedRandom fixed;
+  Header header = header_of(Suite::aes_256_gcm);
+  header.minor = kFormatMinorRotated;
+  header.epoch = 2;
+  header.key_check = next_cipher_.key_check();
+  add_devices(header, next_master());
+  expect("header, devices, master key changed", encode_header(header, next_cipher_));
+}
+
 void VectorsTest::compare_records() {
   const FixedRandom fixed;
   Bytes key(8, 0);
@@ -186,6 +222,7 @@ TEST_F(VectorsTest, EveryAnswerIsWhatTainMakes) {
   compare_labels();
   compare_hashes();
   compare_headers();
+  compare_headers_with_devices();
   compare_records();
   compare_blocks();
   compare_frames();

@@ -118,15 +118,15 @@ KDF_COST = (2, 64 << 20)
 NOW = 1_790_000_000
 
 
-def slot(type_, secret, keyfile, suite, random, minor=1, epoch=EPOCH):
-    """A whole key slot."""
-    slot_id = random.take(8)
+def slot(type_, secret, keyfile, suite, random, minor=1, epoch=EPOCH, slot_id=None, extra=b""):
+    """A whole key slot. Of a device, the id was chosen before its key was made."""
+    slot_id = slot_id or random.take(8)
     if type_ in (1, 2):
         salt = random.take(16)
-        public = u8(type_) + slot_id + u8(1) + u32(KDF_COST[0]) + u64(KDF_COST[1]) + salt + u64(NOW) + str16(b"")
+        public = u8(type_) + slot_id + u8(1) + u32(KDF_COST[0]) + u64(KDF_COST[1]) + salt + u64(NOW) + str16(extra)
         pwk = argon2id(secret, salt, *KDF_COST)
     else:
-        public = u8(type_) + slot_id + u8(2) + u32(0) + u64(0) + bytes(16) + u64(NOW) + str16(b"")
+        public = u8(type_) + slot_id + u8(2) + u32(0) + u64(0) + bytes(16) + u64(NOW) + str16(extra)
         pwk = secret.ljust(32, b"\0")
     kek = kdf(pwk, "tain1.kek", VAULT, slot_id + h(keyfile), 32)
     export = kdf(kek, "tain1.export", VAULT, slot_id, 32)
@@ -134,6 +134,23 @@ def slot(type_, secret, keyfile, suite, random, minor=1, epoch=EPOCH):
     wrap = seal(kek, "tain1.wrap", ad, MASTER if epoch == EPOCH else NEXT_MASTER, random)
     xwrap = seal(subkey("tain1.xk", epoch), "tain1.xwrap", ad, export, random)
     return public + wrap + xwrap
+
+
+def fido2_extra(asks_for_pin, salt, credential_id):
+    return u8(1) + u8(1 if asks_for_pin else 0) + salt + credential_id
+
+
+def tpm2_extra(private, public):
+    return u8(1) + str16(private) + str16(public)
+
+
+def device_slots(suite, random, minor=1, epoch=EPOCH):
+    """One of each type, for keys 40 …, 50 …, 60 …, and the ids 70 …, 78 …, 80 …"""
+    extras = [fido2_extra(True, bytes(range(0xc0, 0xe0)), pattern(64)), tpm2_extra(pattern(96), pattern(90)), b""]
+    for i, extra in enumerate(extras):
+        key = bytes(range(0x40 + 16 * i, 0x60 + 16 * i))
+        slot_id = bytes(range(0x70 + 8 * i, 0x78 + 8 * i))
+        yield slot(4 + i, key, b"", suite, random, minor, epoch, slot_id, extra)
 
 
 def header(suite, slots, older=b"", minor=1, epoch=EPOCH):
@@ -208,6 +225,14 @@ def vectors():
     slots.append(slot(3, bytes(range(0x60, 0x74)), b"", 1, random))
     yield "header, three slots", header(1, slots)
     yield "header, suite 2, recovery words", header(2, [slot(3, bytes(range(0x60, 0x74)), b"", 2, Random())])
+    for suite in (1, 2):
+        yield f"header, suite {suite}, devices", header(suite, list(device_slots(suite, Random())))
+    random = Random()
+    slots = [slot(1, password, b"", 1, random)] + list(device_slots(1, random))
+    yield "header, password and devices", header(1, slots)
+    random = Random()
+    slots = list(device_slots(1, random, 2, NEXT_EPOCH))
+    yield "header, devices, master key changed", header(1, slots, u8(0), 2, NEXT_EPOCH)
     for last in (False, True):
         random = Random()
         slots = [slot(1, password, b"", 1, random, 2, NEXT_EPOCH)]
