@@ -29,7 +29,9 @@ Result<> cmd_header_restore(World& world, const Arguments& arguments) {
     return Error(Code::exists, "the vault has an intact header")
         .hint("an older header brings back the passwords of its time; --force does so all the same");
   const store::Credential credential = TRY(read_credential(world, arguments, directory));
-  TRY(store::Vault::restore_header(directory, file, credential, arguments.has("force")));
+  auto restored = store::Vault::restore_header(directory, file, credential, arguments.has("force"));
+  if (restored.is(Code::partial)) return std::move(restored).error().with("the header is back, and it opens the vault");
+  TRY(std::move(restored));
   note(world, "the header is back, and it opens the vault; what was in its place is kept as header.replaced-…");
   return {};
 }

@@ -86,6 +86,7 @@ Result<> cmd_init(World& world, const Arguments& arguments) {
   TRY(store::Vault::create(directory, options, credential));
   if (recovery) {
     auto added = add_recovery_words(world, arguments, directory, credential);
+    if (added.is(Code::partial)) return std::move(added).error().with("the vault is made, and the recovery words open it");
     if (!added.ok())
       return std::move(added).error().with("the vault is made, but has no recovery words")
           .hint("tain key add " + directory + " recovery");

@@ -119,6 +119,8 @@ Result<> cmd_key_add(World& world, const Arguments& arguments) {
     added = TRY(read_new_credential(world, arguments));
   }
   auto made = store::Vault::add_slot(directory, existing, added, store::calibrate_kdf(recovery || device ? 0 : seconds));
+  // Only the second copy of the header is missing: the slot is there, and so are the words, or the key in the device.
+  if (made.is(Code::partial)) return std::move(made).error().with("the key slot was added");
   if (!made.ok() && recovery) note(world, "the words are not valid: no key slot was made for them");
   if (!made.ok() && device) {
     const store::SlotInfo unused{.id = *added.slot, .type = *device, .cost = {}, .extra = added.extra};
@@ -141,7 +143,10 @@ Result<> cmd_key_remove(World& world, const Arguments& arguments) {
         .hint("add another one first: tain key add");
   note(world, "give a key that stays: it is proven to work before " + describe_slot(slot) + " " + to_hex(slot.id) + " goes");
   const store::Credential other = TRY(read_credential(world, arguments, target.vault_directory));
-  TRY(store::Vault::remove_slot(target.vault_directory, slot.id, other));
+  auto removed = store::Vault::remove_slot(target.vault_directory, slot.id, other);
+  // A device keeps its key then: the second copy of the header may still be what is left of the vault's.
+  if (removed.is(Code::partial)) return std::move(removed).error().with("the key slot was removed");
+  TRY(std::move(removed));
   if (store::is_device(slot.type)) {
     const auto forgotten = device_key(slot.type)->forget(world, info, slot);
     if (!forgotten.ok()) warn(world, "the key is still in the device, where it opens nothing any more: " + forgotten.error().message());

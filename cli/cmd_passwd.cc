@@ -19,7 +19,9 @@ Result<> cmd_passwd(World& world, const Arguments& arguments) {
   TRY(store::Vault::inspect(target.vault_directory));  // before anybody types a password
   const store::Credential old_way = TRY(read_credential(world, arguments, target.vault_directory));
   const Secret new_password = TRY(read_new_password(world, arguments));
-  TRY(store::Vault::change_password(target.vault_directory, old_way, new_password, store::calibrate_kdf(seconds)));
+  auto changed = store::Vault::change_password(target.vault_directory, old_way, new_password, store::calibrate_kdf(seconds));
+  if (changed.is(Code::partial)) return std::move(changed).error().with("the new password opens the vault");
+  TRY(std::move(changed));
   note(world, "password changed");
   note_old_headers(world);
   return {};

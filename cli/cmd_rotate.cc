@@ -55,7 +55,10 @@ Result<> begin(World& world, const Arguments& arguments, const std::string& dire
                const store::Credential& credential) {
   const store::SlotInfo kept = TRY(store::Vault::check_key(directory, credential));
   TRY(agree_to_voids(world, arguments, info, kept));
-  TRY(store::Vault::start_rotation(directory, credential));
+  auto started = store::Vault::start_rotation(directory, credential);
+  if (started.is(Code::partial))
+    return std::move(started).error().with("the vault has a new master key, and goes on with it when it is mounted next");
+  TRY(std::move(started));
   note(world, "the vault has a new master key; copies of its header from before open nothing that is written from now on");
   return {};
 }

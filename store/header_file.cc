@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <optional>
@@ -107,11 +108,29 @@ Result<LoadedHeader> load_header(const std::string& directory) {
 }
 
 Result<> save_header(const std::string& directory, ByteView bytes) {
-  TRY(replace_file(directory + "/" + kHeaderName, bytes));
-  auto copied = replace_file(directory + "/" + kHeaderCopyName, bytes);
-  if (!copied.ok()) return std::move(copied).error().with("the header was written, but not its second copy")
-      .hint("the change counts; the next mount writes the second copy");
+  const std::string path = directory + "/" + kHeaderName;
+  const auto written = replace_file(path, bytes);
+  if (!written.ok()) {
+    // It may have failed after the new one had taken the place of the old.
+    const auto content = read_file(path, kHeaderSizeMax);
+    const bool is_old = content.ok() ? !std::equal(content->begin(), content->end(), bytes.begin(), bytes.end())
+                                     : content.is(Code::not_found);
+    if (is_old) return written;
+  }
+  const auto copied = replace_file(directory + "/" + kHeaderCopyName, bytes);
+  if (!written.ok())
+    return Error(Code::partial, "the new header is written, but the disk does not confirm it: " + written.error().message())
+        .hint("after a power cut the header of before may be back, with its keys; look after the disk");
+  if (!copied.ok())
+    return Error(Code::partial, "the header is written, but not its second copy: " + copied.error().message())
+        .hint("the change counts, and the next mount writes the second copy; until then that one opens with the keys of before");
   return {};
+}
+
+Result<> save_first_header(const std::string& directory, ByteView bytes) {
+  auto saved = save_header(directory, bytes);
+  if (saved.is(Code::partial)) return Error(Code::io, saved.error().message());
+  return saved;
 }
 
 Result<> repair_header(const std::string& directory, const LoadedHeader& loaded) {

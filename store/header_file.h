@@ -38,9 +38,11 @@ Result<std::string> vault_path(const std::string& directory);
 Result<UniqueFd> lock_header(const std::string& directory);
 
 /// Makes `bytes` (of encode_header) durable as the header of the vault, copy included.
-/// After an error the old header, the new one, or the new one with the old copy is in place.
-/// The caller holds lock_header(). Errors: io, no_space, access_denied, …
+/// The caller holds lock_header(). Errors: partial (the new header is in place, but not surely for good, or not its copy:
+/// what it changed counts); after all others the old one is: io, no_space, access_denied, …
 Result<> save_header(const std::string& directory, ByteView bytes);
+/// Of a vault that is being made, which is nothing unless all of it is there. Errors: io, no_space, access_denied, …
+Result<> save_first_header(const std::string& directory, ByteView bytes);
 
 /// Rewrites the copies that differ from `loaded.bytes`. Only after unlock() or verify_header() accepted them:
 /// before that a forged header could push out a good one. The caller holds lock_header(). Errors as save_header.

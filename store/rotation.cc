@@ -325,6 +325,8 @@ Result<bool> Rotation::finish() {
     const Header decoded = TRY(decode_header(bytes));
     TRY(verify_header(decoded, bytes, cipher_));
     TRY(save_header(directory_, bytes));
+  } else if (current.copies_differ) {
+    TRY(repair_header(directory_, current));  // what failed a moment ago
   }
   {
     WriteTxn txn = TRY(WriteTxn::begin(database_.env()));

@@ -128,7 +128,7 @@ Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string
     for (uint64_t ino : in_journal.inodes)
       if (!entries.copied().contains(ino) && (!position_known || ino < survey.state->next_ino)) remade.insert(ino);
   }
-  TRY(save_header(to, loaded.bytes));
+  TRY(save_first_header(to, loaded.bytes));
   TRY(replay_journal(to, vault.master, remade, report));
   TRY(write_report(to, vault.master, report));
   TRY(std::move(work).finish());

@@ -269,7 +269,7 @@ Result<> Vault::create(const std::string& directory, const CreateOptions& option
     }
     TRY(Journal::create(journal_path(directory)));
     // The header last: without it this is no vault, so a crash on the way leaves nothing half-made.
-    TRY(save_header(directory, encode_header(made.header, cipher)));
+    TRY(save_first_header(directory, encode_header(made.header, cipher)));
     return fsync_directory(directory + "/..");  // its own name
   }();
   if (!filled.ok()) remove_partial_vault(directory);

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "cli/credential.h"
+#include "cli/exit.h"
 #include "cli/qr_code.h"
 #include "store/recovery_words.h"
 #include "store/vault.h"
@@ -108,6 +109,39 @@ TEST_F(KeyTest, ListShowsKindCostAndAge) {
   EXPECT_NE(fake_.out.str().find("today"), std::string::npos);
   EXPECT_NE(fake_.out.str().find(listed[1]["slot"].get<std::string>()), std::string::npos);
   EXPECT_TRUE(err_has("easier to guess than today's default")) << fake_.err.str();
+}
+
+TEST_F(KeyTest, WhereOnlyTheSecondCopyFailsTheChangeIsSaidToCount) {
+  const auto break_copy = [&](bool is_broken) {  // nothing can be renamed onto a directory
+    std::filesystem::remove(vault_ + "/header.bak");
+    if (is_broken) std::filesystem::create_directory(vault_ + "/header.bak");
+  };
+  break_copy(true);
+
+  EXPECT_EQ(run({"key", "add", "--passfile", secret("pass"), vault_, "recovery"}), kExitPartial);
+  const std::string words = fake_.out.str();
+  EXPECT_TRUE(err_has("the key slot was added")) << fake_.err.str();
+  EXPECT_FALSE(err_has("not valid")) << fake_.err.str();
+  break_copy(false);
+  EXPECT_EQ(ls({"--recovery", "--passfile", secret(words)}), 0) << "it says what really is: " << fake_.err.str();
+
+  break_copy(true);
+  EXPECT_EQ(run({"passwd", "--kdf-time", "0", "--passfile", secret("pass"), "--new-passfile", secret("new"), vault_}), kExitPartial);
+  EXPECT_TRUE(err_has("the new password opens the vault")) << fake_.err.str();
+  EXPECT_TRUE(err_has("header.bak") || err_has("second copy")) << fake_.err.str();
+  break_copy(false);
+  EXPECT_EQ(ls({"--passfile", secret("new")}), 0);
+
+  break_copy(true);
+  const std::string slot = slots()[1]["slot"];
+  EXPECT_EQ(run({"key", "remove", "--passfile", secret("new"), vault_, slot}), kExitPartial);
+  EXPECT_TRUE(err_has("the key slot was removed")) << fake_.err.str();
+  EXPECT_EQ(slots().size(), 1u);
+
+  EXPECT_EQ(run({"key", "rotate", "--passfile", secret("new"), vault_}), kExitPartial);
+  EXPECT_TRUE(err_has("has a new master key")) << fake_.err.str();
+  break_copy(false);
+  EXPECT_EQ(ls({"--passfile", secret("new")}), 0);
 }
 
 TEST_F(KeyTest, RecoveryWordsOpenWithAndWithoutTheOption) {

@@ -97,5 +97,15 @@ same "$(items)" 0 "items in the keyring"
 expect_exit 12 "$TAIN" ls --keyring "$VAULT"
 ok "it is never the only way in, and removing the slot takes its key out of the keyring"
 
+# The header is written, its second copy cannot be: the slot is there, so its key stays in the keyring.
+rm "$VAULT/header.bak"
+mkdir "$VAULT/header.bak"
+expect_exit 3 "$TAIN" key add --passfile "$PASSFILE" "$VAULT" keyring
+output_has 'the key slot was added'
+rmdir "$VAULT/header.bak"
+same "$(items)" 1 "items in the keyring"
+expect_exit 0 "$TAIN" cat --keyring "$VAULT:diary"
+ok "a slot of which only the second copy of the header does not know keeps its key"
+
 stop "$keyring"
 stop "$bus"

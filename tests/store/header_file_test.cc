@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "tests/store/faults.h"
 
 namespace tain::store {
 namespace {
@@ -185,12 +186,37 @@ TEST_F(HeaderFileTest, AFailedSecondWriteIsReportedAndTheHeaderIsTheNewOne) {
 
   auto saved = save_header(directory_, encoded(2));
 
-  ASSERT_FALSE(saved.ok());
+  ASSERT_TRUE(saved.is(Code::partial));
   EXPECT_NE(saved.error().message().find("second copy"), std::string::npos) << saved.error().message();
   auto loaded = load_header(directory_);
   ASSERT_TRUE(loaded.ok());
   EXPECT_EQ(loaded->header.sequence, 2u);
   EXPECT_TRUE(loaded->copies_differ);
+}
+
+TEST_F(HeaderFileTest, WhateverFailsTheErrorSaysWhichHeaderCounts) {
+  uint64_t failures = 0, partial = 0;
+  for (uint64_t call = 0;; ++call) {
+    ASSERT_TRUE(save_header(directory_, encoded(1)).ok());
+    Result<> saved;
+    {
+      const test::FaultyDisk disk(directory_, {.first = call});
+      saved = save_header(directory_, encoded(2));
+      if (disk.failed().empty()) break;
+    }
+    ASSERT_FALSE(saved.ok()) << "call " << call;
+    ++failures;
+    if (saved.is(Code::partial)) ++partial;
+    EXPECT_EQ(load_header(directory_)->header.sequence, saved.is(Code::partial) ? 2u : 1u) << "call " << call << ": " << saved.error().message();
+    EXPECT_FALSE(saved.is(Code::partial) && saved.error().hint().empty());
+  }
+  EXPECT_EQ(failures, 6u) << "a write and two flushes for each of the two files";
+  EXPECT_EQ(partial, 4u);
+}
+
+TEST_F(HeaderFileTest, HalfOfTheFirstHeaderIsNoSuccess) {
+  ASSERT_TRUE(std::filesystem::create_directory(path("header.bak")));
+  EXPECT_TRUE(save_first_header(directory_, encoded(1)).is(Code::io));
 }
 
 TEST_F(HeaderFileTest, AFileThatCannotBeReadIsNotCalledDamaged) {
