@@ -2,6 +2,7 @@
 #include "cli/child.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,6 +36,7 @@ Error heard(ByteView answer) {
 }
 
 [[noreturn]] void run_and_exit(int fd, const std::function<Result<Secret>()>& work) {
+  ::prctl(PR_SET_NAME, "tain-child");
   bool sent = false;
   try {
     const Result<Secret> result = work();

@@ -59,6 +59,7 @@ int main(int argc, char** argv) {
   if (::setrlimit(RLIMIT_CORE, &no_core) != 0 || ::prctl(PR_SET_DUMPABLE, 0) != 0) return kExitFailed;
   ControllingTerminal terminal;
   World world{.terminal = terminal, .out = std::cout, .err = std::cerr};
+  world.out_fd = STDOUT_FILENO;
   world.stdin_is_tty = ::isatty(STDIN_FILENO) != 0;
   world.out_is_tty = ::isatty(STDOUT_FILENO) != 0;
   world.err_is_tty = ::isatty(STDERR_FILENO) != 0;

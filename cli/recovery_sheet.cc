@@ -88,7 +88,7 @@ Result<> write_sheet(const std::string& path, const std::string& directory, cons
            "To open the vault with them:      tain mount --recovery VAULT FOLDER\n"
            "To choose a new password:         tain passwd --recovery VAULT\n"
            "To make these words invalid:      tain key list VAULT, then tain key remove VAULT SLOT\n");
-  add_qr_code(text.view(), Background::light, [&page](std::string_view line) { page.add(line); });
+  add_qr_code(text.view(), Background::light, [&page](std::string_view piece) { page.add(piece); });
 
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.valid()) return errno_error(errno, "make " + path);
@@ -97,10 +97,18 @@ Result<> write_sheet(const std::string& path, const std::string& directory, cons
   return {};
 }
 
-void show(World& world, const Page& page) {
-  const std::string_view text = as_text(page.view());
-  world.out.write(text.data(), static_cast<std::streamsize>(text.size()));
+/// Past the buffers of the stream, which would keep the words.
+Result<> show(World& world, const Page& page) {
+  std::string_view text = as_text(page.view());
   world.out.flush();
+  if (world.out_fd < 0) world.out.write(text.data(), static_cast<std::streamsize>(text.size()));
+  while (world.out_fd >= 0 && !text.empty()) {
+    const ssize_t n = ::write(world.out_fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_error(errno, "show the recovery words");
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+  return flush_output(world);
 }
 
 /// Asks for some of the words: who has not written them down does not have them.
@@ -155,14 +163,14 @@ Result<store::Credential> hand_out_recovery_words(World& world, const Arguments&
   if (!world.stdin_is_tty || !world.out_is_tty) {
     page.add(as_text(text.view()));
     page.add("\n");
-    show(world, page);
+    TRY(show(world, page));
     return store::Credential::from_recovery(secret);
   }
   page.add("\nThese words open the vault without its password. They are shown once. Write them down on paper, with their numbers:\n\n");
   add_grid(page, words);
-  add_qr_code(text.view(), Background::dark, [&page](std::string_view line) { page.add(line); });
+  add_qr_code(text.view(), Background::dark, [&page](std::string_view piece) { page.add(piece); });
   page.add("\n");
-  show(world, page);
+  TRY(show(world, page));
   TRY(ask_again(world, words));
   note(world, "keep the paper away from the computer, and clear this terminal");
   return store::Credential::from_recovery(secret);

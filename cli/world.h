@@ -22,6 +22,7 @@ struct World {
   std::ostream& out;  // results
   std::ostream& err;  // everything else
   int stdin_fd = 0;
+  int out_fd = -1;  // what `out` writes to, for secrets, which are to stay in no stream's buffer; -1: it is no file
   bool stdin_is_tty = false;
   bool out_is_tty = false;
   bool err_is_tty = false;

@@ -45,6 +45,10 @@ static_assert(kSaltSize == crypto_generichash_blake2b_SALTBYTES &&
 static_assert(sizeof(BlockRef::nonce) == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
 static_assert(kSealOverhead == kSealTextOffset + kTagSize);
 
+// How far down libsodium's frames reach that may hold secrets (tests/e2e/secrets).
+constexpr size_t kKdfStack = 1024;     // bytes
+constexpr size_t kCipherStack = 2048;  // bytes
+
 using Parts = std::initializer_list<ByteView>;
 
 /// The key of one message. On the stack, because guarded memory would cost more than the encryption.
@@ -63,6 +67,7 @@ void blake2b(ByteSpan out, crypto_generichash_blake2b_state& state, Parts parts)
   sodium_memzero(&state, sizeof state);
 }
 
+/// `key` leaves traces in dead stack frames, where BLAKE2b had it in registers: they are overwritten.
 void kdf(ByteSpan out, ByteView key, std::string_view label, ByteView salt, Parts info) {
   CHECK(key.size() == kKeySize && salt.size() == kSaltSize && !label.empty() && label.size() <= kSaltSize);
   std::array<uint8_t, kSaltSize> personal{};
@@ -71,6 +76,7 @@ void kdf(ByteSpan out, ByteView key, std::string_view label, ByteView salt, Part
   CHECK(crypto_generichash_blake2b_init_salt_personal(&state, key.data(), key.size(), out.size(), salt.data(),
                                                       personal.data()) == 0);
   blake2b(out, state, info);
+  sodium_stackzero(kKdfStack);
 }
 
 Id32 hash_parts(Parts parts) {
@@ -271,8 +277,9 @@ Bytes seal(ByteView key, std::string_view label, ByteView associated_data, ByteV
 Result<Secret> open_sealed(ByteView key, std::string_view label, ByteView associated_data, ByteView sealed) {
   if (sealed.size() < kSealOverhead) return Error(Code::corrupt, "sealed value is too short");
   Secret out(sealed.size() - kSealOverhead);
-  if (!open_into(key, label, hash256(associated_data), sealed, out.span()))
-    return Error(Code::corrupt, "sealed value does not open");
+  const bool is_open = open_into(key, label, hash256(associated_data), sealed, out.span());
+  sodium_stackzero(kCipherStack);  // the cipher's copy of the last, incomplete block
+  if (!is_open) return Error(Code::corrupt, "sealed value does not open");
   return out;
 }
 

@@ -362,19 +362,26 @@ TEST_F(KeyTest, AHeaderIsBackedUpAndRestored) {
 }
 
 TEST(QrCodeTest, ACodeHasTwoRowsALineOrThereIsNone) {
-  std::vector<std::string> lines;
-  const bool made = add_qr_code(as_bytes("some words"), Background::dark, [&](std::string_view line) { lines.emplace_back(line); });
-  if (!made) {
-    EXPECT_TRUE(lines.empty()) << "built without libqrencode";
-    return;
-  }
-  ASSERT_GT(lines.size(), 10u);
-  for (const std::string& line : lines) EXPECT_TRUE(line.ends_with('\n'));
+  const auto lines_of = [](Background background) {
+    std::string text;
+    const auto add = [&](std::string_view piece) { text += piece; };
+    std::vector<std::string> lines;
+    const bool made = add_qr_code(as_bytes("some words"), background, add);
+    EXPECT_EQ(made, !text.empty()) << "none without libqrencode";
+    std::istringstream stream(text);
+    for (std::string line; std::getline(stream, line);) lines.push_back(line);
+    return lines;
+  };
+  const auto dark = lines_of(Background::dark);
+  if (dark.empty()) return;
+
+  ASSERT_GT(dark.size(), 10u);
+  EXPECT_EQ(dark[0], "");
   // The margin is light: full on a dark terminal, empty on paper.
-  EXPECT_TRUE(lines[1].starts_with("█"));
-  lines.clear();
-  add_qr_code(as_bytes("some words"), Background::light, [&](std::string_view line) { lines.emplace_back(line); });
-  EXPECT_TRUE(lines[1].starts_with(" "));
+  EXPECT_TRUE(dark[1].starts_with("█"));
+  EXPECT_TRUE(lines_of(Background::light)[1].starts_with(" "));
+  EXPECT_TRUE(add_qr_code(as_bytes("some words"), Background::dark, [](std::string_view) {}));
+  EXPECT_FALSE(add_qr_code(Bytes(4000, 'x'), Background::dark, [](std::string_view) {})) << "too long";
 }
 
 }  // namespace

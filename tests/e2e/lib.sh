@@ -56,7 +56,9 @@ first_pass() {
   [ -n "${TAIN_E2E_KEEP:-}" ] || trap 'rm -rf --one-file-system "$stage"' EXIT
   cp "$TAIN" "$stage/tain"
   cp -r "$HERE" "$stage/e2e"
-  chmod -R a+rX "$stage/tain" "$stage/e2e"
+  cp -r "$HERE/../vectors" "$stage/vectors"
+  cp "$root/store/recovery_word_list.cc" "$stage/vectors/"
+  chmod -R a+rX "$stage/tain" "$stage/e2e" "$stage/vectors"
 
   wanted=${TAIN_E2E_AS:-}
   if [ "$(id -u)" != 0 ]; then
