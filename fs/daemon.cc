@@ -287,8 +287,9 @@ Result<> run_daemon(const DaemonOptions& options, Mounter& mounter, store::Crede
   if (control.ok()) (*control)->stop();  // its handler uses the session, the vault and the scrub watch
   scrub.reset();                         // its thread uses the session and the vault
   session.reset();
-  mounter.tidy();
   if (auto closed = vault->close(); outcome.ok()) outcome = std::move(closed);
+  vault.reset();  // the keys: before anything waits for another process again
+  mounter.tidy();
   if (control.ok()) (*control)->finish(outcome);
   return outcome;
 }

@@ -15,6 +15,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 
 #include "base/bytes.h"
 #include "fs/mount_table.h"
@@ -30,6 +31,9 @@ constexpr int kExitBySignal = 128;
 // and its hint; of a mount its device and its warning, and the descriptor beside them; of a lazy detach pid and name of each user.
 constexpr char kMount = 'm', kFlush = 'f', kDetachPlainly = 'd', kDetachLazily = 'l', kTidy = 't', kStay = 's';
 constexpr uint8_t kDone = 0xff;
+constexpr int kAnswerLimitMs = 300'000;
+constexpr int kLookMs = 250;
+constexpr int kStoppedLooks = 4;  // in a row: a debugger or a shell may stop it for a moment
 constexpr size_t kAnswerMax = 16 * 1024;  // kMountUsersMax users take less
 
 /// Sends `text`, and with it `fd` unless it is -1 (unix(7), SCM_RIGHTS).
@@ -72,6 +76,15 @@ bool receive_with(int socket, std::string& text, UniqueFd& fd) {
     fd = UniqueFd(received);
   }
   return true;
+}
+
+/// Whether a signal or a debugger has stopped it (proc(5), stat: the state after the name).
+bool is_stopped(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  const size_t state = text.rfind(") ");
+  return state != std::string::npos && state + 2 < text.size() && (text[state + 2] == 'T' || text[state + 2] == 't');
 }
 
 std::string done(const std::vector<std::string>& fields = {}) {
@@ -122,19 +135,25 @@ bool is_there(const MountEntry& mount, const std::string& device) {
   return mount.device() == device && is_stale(mount);
 }
 
+/// Whether a dead mount was there, and is not any more.
+bool detach_if_dead(const LocalMounter& mounter) {
+  const std::string& mountpoint = mounter.options().mountpoint;
+  if (mounter.device().empty()) return false;
+  const auto table = read_mount_table();
+  const auto mount = table.ok() ? find_mount_at(*table, mountpoint) : std::nullopt;
+  if (!mount || !is_there(*mount, mounter.device())) return false;
+  const auto detached = detach_dead(*mount);
+  if (!detached.ok())
+    ::syslog(LOG_ERR, "%s is dead and cannot be detached: %s", mountpoint.c_str(), detached.error().message().c_str());
+  return detached.ok();
+}
+
 void clean_up(LocalMounter& mounter, int signal) {
   mounter.keep_mountpoint();
   const std::string& mountpoint = mounter.options().mountpoint;
   ::syslog(LOG_ERR, "the process that served %s was killed by signal %d (%s)", mountpoint.c_str(), signal,
            ::strsignal(signal));
-  if (mounter.device().empty()) return;
-  const auto table = read_mount_table();
-  const auto mount = table.ok() ? find_mount_at(*table, mountpoint) : std::nullopt;
-  if (!mount || !is_there(*mount, mounter.device())) return;
-  if (auto detached = detach_dead(*mount); !detached.ok()) {
-    ::syslog(LOG_ERR, "%s is dead and cannot be detached: %s", mountpoint.c_str(), detached.error().message().c_str());
-    return;
-  }
+  if (!detach_if_dead(mounter)) return;
   ::syslog(LOG_ERR, "%s has been unmounted; what was saved with fsync is in the vault, mount it again",
            mountpoint.c_str());
 }
@@ -196,13 +215,32 @@ struct SupervisorLink::Answer {
   UniqueFd fd;
 };
 
+/// A flush may take its time on a slow disk; a supervisor that is stopped does nothing at all.
+Result<> SupervisorLink::wait_for_answer() const {
+  pollfd answer = {.fd = socket_.get(), .events = POLLIN, .revents = 0};
+  int looks_stopped = 0;
+  for (int waited_ms = 0; waited_ms < kAnswerLimitMs; waited_ms += kLookMs) {
+    const int ready = ::poll(&answer, 1, kLookMs);
+    if (ready > 0) return {};
+    if (ready < 0 && errno != EINTR) return errno_error(errno, "wait for the supervising process");
+    looks_stopped = is_stopped(supervisor_) ? looks_stopped + 1 : 0;
+    if (looks_stopped == kStoppedLooks) return Error(Code::io, "the supervising process is stopped");
+  }
+  return Error(Code::io, "the supervising process does not answer");
+}
+
 Result<SupervisorLink::Answer> SupervisorLink::ask(char request) {
   const Error gone(Code::io, "the supervising process has died");
   Answer answer;
   std::string text;
   {
     std::lock_guard lock(mutex_);
-    if (::send(socket_.get(), &request, 1, MSG_NOSIGNAL) != 1 || !receive_with(socket_.get(), text, answer.fd)) return gone;
+    if (given_up_ || ::send(socket_.get(), &request, 1, MSG_NOSIGNAL) != 1) return gone;
+    if (auto waited = wait_for_answer(); !waited.ok()) {
+      given_up_ = true;
+      return std::move(waited).error();
+    }
+    if (!receive_with(socket_.get(), text, answer.fd)) return gone;
   }
   const auto code = static_cast<uint8_t>(text[0]);
   answer.fields = fields_of(std::string_view(text).substr(1));
@@ -266,7 +304,7 @@ int supervise(const Supervision& supervision, const std::function<int(Supervisor
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != supervisor) ::_exit(kExitFailed);
-    SupervisorLink link(std::move(theirs));
+    SupervisorLink link(std::move(theirs), supervisor);
     ::_exit(work(link));
   }
   supervision.forget_secrets();
@@ -277,7 +315,11 @@ int supervise(const Supervision& supervision, const std::function<int(Supervisor
 
   LocalMounter mounter(supervision.mount);
   const int status = watch(worker, ours.get(), signals, mounter, supervision);
-  if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
+  if (!WIFSIGNALED(status)) {
+    // It does not wait for a supervisor that was stopped: it wipes its keys and ends, and leaves the rest to this one.
+    detach_if_dead(mounter);
+    return WEXITSTATUS(status);
+  }
   clean_up(mounter, WTERMSIG(status));
   return kExitBySignal + WTERMSIG(status);
 }

@@ -21,10 +21,11 @@
 namespace tain::fs {
 
 /// The serving process's end of the line to its supervisor, which does what is asked one after the other. Errors of
-/// all: io, if the supervisor is gone. Threads: any.
+/// all: io, if the supervisor is gone, stopped or stuck; then it is not asked again, so that nothing waits for it that has
+/// keys to wipe. Threads: any.
 class SupervisorLink : public Mounter {
  public:
-  explicit SupervisorLink(UniqueFd socket) : socket_(std::move(socket)) {}
+  SupervisorLink(UniqueFd socket, pid_t supervisor) : socket_(std::move(socket)), supervisor_(supervisor) {}
   Result<Mounted> mount() override;
   Result<> flush() override;
   Result<std::vector<MountUser>> detach(Detach how) override;
@@ -36,8 +37,11 @@ class SupervisorLink : public Mounter {
  private:
   struct Answer;
   Result<Answer> ask(char request);
+  Result<> wait_for_answer() const;
   std::mutex mutex_;  // one question at a time; taken by nobody who answers requests of FUSE
   UniqueFd socket_;
+  const pid_t supervisor_;
+  bool given_up_ = false;  // guarded by mutex_. A late answer would be taken for that to the next question
 };
 
 struct Supervision {

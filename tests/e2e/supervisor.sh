@@ -71,6 +71,31 @@ unmount_vault
 if ! gone "$supervisor"; then fail "unmount returned, but supervisor $supervisor lives"; fi
 ok "signals, the supervisor's death, an orderly unmount"
 
+# --- a supervisor that is stopped does not keep the keys in memory ----------------------------------------------------
+mount_vault
+pid=$(holder)
+supervisor=$(parent "$pid")
+echo before >"$MNT/before-the-stop"
+sync "$MNT/before-the-stop"
+kill -STOP "$supervisor"
+kill -TERM "$pid"
+wait_for gone "$pid" || fail "the serving process waits for a supervisor that is stopped"
+kill -CONT "$supervisor"
+wait_for gone "$supervisor" || fail "supervisor $supervisor lives"
+wait_for not_mounted || fail "a dead mount is left"
+mount_vault
+same "$(cat "$MNT/before-the-stop")" before "what was there before the supervisor was stopped"
+supervisor=$(parent "$(holder)")
+pid=$(holder)
+kill -STOP "$supervisor"
+"$TAIN" unmount "$MNT" >"$WORK/unmount.log" 2>&1 &
+unmount=$!
+wait_for gone "$pid" || fail "unmount waits for a supervisor that is stopped, and its keys too"
+kill -CONT "$supervisor"
+wait "$unmount" || fail "unmount ended with $?: $(cat "$WORK/unmount.log")"
+not_mounted || fail "still mounted"
+ok "a supervisor that is stopped"
+
 # --- no secret in the supervisor ------------------------------------------------------------------------------------
 if [ "$(id -u)" = 0 ]; then
   mount_vault
