@@ -75,7 +75,8 @@ for kill in $(seq $kills); do
   look_at_saves || fail "after kill $((kill - 1))"
   write_on &
   writer=$!
-  sleep "0.$((RANDOM % 9 + 1))"
+  # The first one at once: a small vault may be done a moment later.
+  if [ "$kill" != 1 ]; then sleep "0.$((RANDOM % 9 + 1))"; fi
   if [ "$(rotating)" = True ]; then killed_while_rotating=$((killed_while_rotating + 1)); fi
   pid=$(holder)
   kill -9 "$pid"
@@ -83,6 +84,7 @@ for kill in $(seq $kills); do
   wait_for gone "$pid"
   wait_for not_mounted || fail "the supervisor left the dead mount"
 done
+[ $killed_while_rotating -gt 0 ] || fail "no kill came while it went on"
 [ -s "$WORK/acknowledged" ] || fail "nothing was saved"
 ok "$kills kills, $killed_while_rotating of them while it went on; $(wc -l <"$WORK/acknowledged") saves were acknowledged"
 
