@@ -71,7 +71,7 @@ Result<> move_into_place(store::Tree& tree, Ino made, const std::string& passing
     if (const auto linked = tree.link(made, to.directory, to.name); linked.ok()) return {};
     TRY(tree.link(made, to.directory, passing));
   }
-  auto renamed = tree.rename(to.directory, passing, to.directory, to.name, store::RenameMode::replace);
+  auto renamed = tree.rename(to.directory, passing, to.directory, to.name, store::RenameMode::restore);
   if (!renamed.ok()) {
     if (auto gone = tree.unlink(to.directory, passing); gone.ok()) server.unlinked(*gone);
     return std::move(renamed).error();

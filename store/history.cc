@@ -166,22 +166,22 @@ void WorkingSet::retire(CachedInode& inode) {
   touch(inode);
 }
 
-bool WorkingSet::takes_over(const CachedInode& moved, const CachedInode& replaced, std::string_view name) const {
+bool WorkingSet::takes_over(const CachedInode& moved, const CachedInode& replaced, std::string_view name, bool restores) const {
   const Inode& from = moved.record;
   const Inode& to = replaced.record;
-  if (!limits_.history || is_dropping(name) || from.is_directory() || to.is_directory()) return false;
+  if ((!limits_.history && !restores) || is_dropping(name) || from.is_directory() || to.is_directory()) return false;
   if ((to.flags & kInodeUnversioned) != 0) return false;
   if (from.time_lock != 0) return false;  // its lock is its own
   if (from.nlink != 1) return false;      // its other names are no states of that entry
   if ((from.flags & (kInodeHasPast | kInodeHasVersions | kInodeSucceeded)) != 0) return false;
   const auto is_recent = [&](int64_t ms) { return std::abs(now_ms() - ms) < kContinued_ms; };
-  return (from.flags & kInodeUnversioned) != 0 || is_recent(since_epoch_ms(from.btime)) || is_recent(moved.state_ms) ||
+  return restores || (from.flags & kInodeUnversioned) != 0 || is_recent(since_epoch_ms(from.btime)) || is_recent(moved.state_ms) ||
          is_recent(static_cast<int64_t>(milliseconds_of(from.content_stamp.hlc)));
 }
 
-bool WorkingSet::succeed(CachedInode& successor, CachedInode& previous, bool leaves) {
+bool WorkingSet::succeed(CachedInode& successor, CachedInode& previous, bool leaves, bool must_keep) {
   // Thinning may leave out a state, but nothing that others lead to, that leads to more than itself, or that stays anyway.
-  const bool must_stay = !leaves || previous.record.is_retired() || (previous.record.flags & (kInodeSucceeded | kInodeHasVersions)) != 0;
+  const bool must_stay = must_keep || !leaves || previous.record.is_retired() || (previous.record.flags & (kInodeSucceeded | kInodeHasVersions)) != 0;
   const bool is_kept = take_version(previous) || must_stay;
   successor.stood_versions = previous.stood_versions;
   successor.quick_versions = previous.quick_versions;

@@ -56,13 +56,13 @@ Unlinked drop_link(WorkingSet& set, CachedInode& inode, Time now, bool stays) {
   return {.ino = inode.record.ino, .orphan = is_last && !stays};
 }
 
-/// The name `dirent` goes: what leads where stays in the past.
-Unlinked drop_name(WorkingSet& set, const Dirent& dirent, CachedInode& inode, Time now) {
-  const bool stays = set.is_worth_keeping(inode, dirent.name);
+/// The name `dirent` goes: what leads where stays in the past, in any case with `must_keep`.
+Unlinked drop_name(WorkingSet& set, const Dirent& dirent, CachedInode& inode, Time now, bool must_keep = false) {
+  const bool stays = must_keep || set.is_worth_keeping(inode, dirent.name);
   const bool is_last = inode.record.is_directory() || inode.record.nlink == 1;
   // One that was succeeded and lived on is an entry of its own; as the backup of a save it is but a former state.
   const bool was_succeeded = (inode.record.flags & kInodeSucceeded) != 0;
-  const bool is_trashed = is_last && stays && (!was_succeeded || !set.is_backup(inode, dirent.name));
+  const bool is_trashed = is_last && stays && (!was_succeeded || must_keep || !set.is_backup(inode, dirent.name));
   if (is_trashed && was_succeeded) inode.record.flags |= kInodeTrashed;
   set.keep_name(dirent, NameEnd::removed, is_trashed);
   set.vacate(dirent.directory, dirent.name, dirent.child);
@@ -403,16 +403,17 @@ Result<std::optional<Unlinked>> Tree::rename(Ino from_directory, std::string_vie
   }
 
   std::optional<Unlinked> out;
+  const bool restores = mode == RenameMode::restore;
   const Dirent source_entry = *source;
   set_.keep_name(source_entry, NameEnd::moved);  // it ends before anything new begins
-  if (replaced != nullptr && set_.takes_over(*moved, *replaced, to)) {
+  if (replaced != nullptr && set_.takes_over(*moved, *replaced, to, restores)) {
     set_.retarget(*target, moved->record.ino, source->type, /*same_entry=*/true);
-    const bool stays = set_.succeed(*moved, *replaced, replaced->record.nlink == 1);
+    const bool stays = set_.succeed(*moved, *replaced, replaced->record.nlink == 1, restores);
     out = drop_link(set_, *replaced, now, stays);
   } else if (replaced != nullptr) {
     set_.retarget(*target, moved->record.ino, source->type);
     if (moves_directory) --target_parent->record.nlink;
-    out = drop_name(set_, *target, *replaced, now);
+    out = drop_name(set_, *target, *replaced, now, /*must_keep=*/restores && !is_dropping(to));
     set_.take_vacated(to_directory, to);  // it is taken again already
   } else {
     TRY(set_.add_name(to_directory, to, moved->record.ino, source->type));

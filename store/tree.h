@@ -37,7 +37,9 @@ struct AttrChange {
   bool atime_now = false, mtime_now = false;
 };
 
-enum class RenameMode { replace, no_replace, exchange };
+/// `restore`: as replace, by a former state of it. What it replaces stays, however short it stood and however many states
+/// there are: as the state before, or in the trash. But for droppings, of which nothing is kept.
+enum class RenameMode { replace, no_replace, exchange, restore };
 
 /// What an operation did to a linked inode, so that the caller can drop it when the kernel forgets it.
 struct Unlinked {

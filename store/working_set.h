@@ -259,11 +259,12 @@ class WorkingSet {
   bool is_backup(const CachedInode& inode, std::string_view name) const;
   /// The inode, which has no name any more, leaves the present, and stays.
   void retire(CachedInode& inode);
-  /// Whether `moved`, about to be renamed over `replaced`, is its next state rather than another entry.
-  bool takes_over(const CachedInode& moved, const CachedInode& replaced, std::string_view name) const;
+  /// Whether `moved`, about to be renamed over `replaced`, is its next state rather than another entry. `restores`: it was
+  /// made of a former state for that.
+  bool takes_over(const CachedInode& moved, const CachedInode& replaced, std::string_view name, bool restores) const;
   /// `successor` is from now on the entry that `previous` was, which `leaves` the present or goes on as another entry.
-  /// False: there were too many in a short time; `previous` need not be kept.
-  bool succeed(CachedInode& successor, CachedInode& previous, bool leaves);
+  /// False: there were too many in a short time; `previous` need not be kept. Never with `must_keep`.
+  bool succeed(CachedInode& successor, CachedInode& previous, bool leaves, bool must_keep = false);
   /// A name became free: who is made there soon continues the entry of `ino`.
   void vacate(Ino directory, std::string_view name, Ino ino);
   /// The inode whose name this was a moment ago. Each is told once.

@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "fs/restore.h"
 #include "fs/retention_request.h"
 #include "store/codec.h"
 #include "store/past.h"
@@ -132,6 +133,53 @@ TEST_F(HistoryRequestTest, RestoreTakesNobodysName) {
   size_t names = 0;
   ASSERT_TRUE(vault_.tree().list(kRootIno, Cookie{0}, [&](const store::ListItem&) { return ++names > 0; }).ok());
   EXPECT_EQ(names, 6u);
+}
+
+/// Also where so many were made of late that others are thinned.
+TEST_F(HistoryRequestTest, RestoreKeepsWhatItReplacesHoweverManyVersionsThereAre) {
+  vault_.write(vault_.make_file(kRootIno, "a"), 0, "first");
+  stand();
+  const auto save = [&](const std::string& text) {
+    vault_.write(vault_.make_file(kRootIno, ".goutputstream-1"), 0, text);
+    const auto gone = vault_.tree().rename(kRootIno, ".goutputstream-1", kRootIno, "a", store::RenameMode::replace);
+    ASSERT_TRUE(gone.ok());
+    if (*gone && (*gone)->orphan) { ASSERT_TRUE(vault_.tree().reap((*gone)->ino).ok()); }
+  };
+  for (int i = 0; i < 200; ++i) save("quick " + std::to_string(i));
+  save("present");
+  const json before = ask_all({{"op", "log"}, {"path", "a"}}, "versions");
+  ASSERT_LT(before.size(), 150u) << "they were not thinned";
+
+  for (const char* replaced : {"present", "first"}) {
+    ASSERT_EQ(ask({{"op", "restore"}, {"path", "a"}, {"number", 1}})["ok"], true);
+    EXPECT_TRUE(unlinked_.empty() || !unlinked_.back().orphan);
+    const auto log = vault_.vault().past().log(vault_.tree().lookup(kRootIno, "a")->ino);
+    ASSERT_TRUE(log.ok());
+    Bytes text(log->at(1).inode.content.size);
+    ASSERT_TRUE(vault_.vault().past().read(log->at(1), 0, text).ok());
+    EXPECT_EQ(as_text(text), replaced);
+  }
+}
+
+TEST_F(HistoryRequestTest, RestoreKeepsWhatItReplacesInAMountWithoutHistory) {
+  store::OpenOptions without = options();
+  without.history = false;
+  test::TempVault plain(without);
+  plain.write(plain.make_file(kRootIno, "a"), 0, "one");
+  plain.write(plain.make_file(kRootIno, "b"), 0, "other");
+  const Ino other = plain.tree().lookup(kRootIno, "b")->ino;
+  ASSERT_TRUE(plain.tree().link(other, kRootIno, "b too").ok());
+  const auto log = plain.vault().past().log(plain.tree().lookup(kRootIno, "a")->ino);
+  ASSERT_TRUE(log.ok());
+  const Server server{.changed = [](Ino, const std::string&) {}, .unlinked = [](const store::Unlinked& one) { EXPECT_FALSE(one.orphan); }};
+  for (const char* name : {"a", "b", "b too"}) {
+    const Ino there = plain.tree().lookup(kRootIno, name)->ino;
+    ASSERT_TRUE(restore_version(plain.vault(), log->at(0), {kRootIno, name}, server).ok());
+    const auto now = plain.vault().past().log(plain.tree().lookup(kRootIno, name)->ino);
+    ASSERT_TRUE(now.ok());
+    EXPECT_EQ(now->size(), 2u) << name;
+    EXPECT_EQ(now->back().inode.ino, there) << name;
+  }
 }
 
 TEST_F(HistoryRequestTest, WhatIsReplacedAndNotKeptStaysForWhoHasItOpen) {

@@ -447,6 +447,24 @@ TEST_F(HistoryTest, ASaveThatIsThinnedLeavesTheVersionsOfWhatItReplaces) {
   audit();
 }
 
+TEST_F(HistoryTest, ARestoreKeepsWhatItReplacesWhenSavesAreThinned) {
+  make("a.md", "0");
+  for (int i = 1; i < 200; ++i) save_by_rename("a.md", std::to_string(i));
+  const auto restore = [&](const std::string& text) {
+    make(".tain-restore-1~", text);
+    const auto renamed = temp_.tree().rename(kRootIno, ".tain-restore-1~", kRootIno, "a.md", RenameMode::restore);
+    ASSERT_TRUE(renamed.ok());
+    EXPECT_FALSE((*renamed)->orphan);
+  };
+  save_by_rename("a.md", "thinned");
+  save_by_rename("a.md", "present");
+  ASSERT_EQ(texts(ino_of("a.md")).at(1) == "thinned", false) << "it was not";
+  for (const char* text : {"restored", "again"}) restore(text);
+  const Texts found = texts(ino_of("a.md"));
+  EXPECT_EQ(Texts(found.begin(), found.begin() + 3), (Texts{"again", "restored", "present"}));
+  audit();
+}
+
 TEST_F(HistoryTest, EmptyingWhatIsOldLeavesWhatWasRemovedAgain) {
   make("a.md", "one");
   stand();
