@@ -160,7 +160,10 @@ save() {
     gio) printf 'state %s\n' "$3" | gio save "$2" ;; # as gedit and every other program of GNOME
     gio-backup) printf 'state %s\n' "$3" | gio save -b "$2" ;;
     gio-unlink) printf 'state %s\n' "$3" | gio save -u "$2" ;;
-    nano) "$PY" "$TAIN_E2E_STAGE/e2e/typing.py" $'\x0b' "state $3" $'\x0f' $'\r' $'\x18' -- nano --ignorercfiles "$2" ;;
+    nvim) nvim -es -u NONE -i NONE -c "s/state .*/state $3/" -c wq "$2" </dev/null ;;
+    nvi) printf '%s\n' "s/state .*/state $3/" wq | nvi -e -s "$2" 2>/dev/null ;; # it wants a terminal, and does without
+    kak) kak -n -ui dummy -f "%sstate .*<ret>cstate $3<esc>" "$2" >/dev/null 2>&1 </dev/null ;;
+    jed) jed -batch -n -f "find_file(\"$2\"); erase_buffer(); insert(\"state $3\\n\"); save_buffer(); exit_jed();" >/dev/null 2>&1 </dev/null ;;
     sed) sed -i "s/state .*/state $3/" "$2" ;;
     mv) printf 'state %s\n' "$3" >"$2.tmp" && mv "$2.tmp" "$2" ;;
     again) rm "$2" && printf 'state %s\n' "$3" >"$2" ;;
@@ -171,15 +174,46 @@ hows="sed mv again in-place"
 if [ -n "$vim" ]; then hows="vim-yes vim-no vim-auto ex $hows"; fi
 if command -v emacs >/dev/null; then hows="emacs emacs-copy emacs-precious $hows"; fi
 if command -v gio >/dev/null; then hows="gio gio-backup gio-unlink $hows"; fi
-for how in nano ed perl patch; do
+for how in ed perl patch nvim nvi kak jed; do
   if command -v $how >/dev/null; then hows="$how $hows"; fi
 done
 saves=20
 if [ "$WHO" = root ] && [ -z "$LONG" ]; then saves=6; fi # twenty as an ordinary user, or in the long run
+# Those that want a terminal: each saves all states in one session, beside the others.
+# session HOW FILE
+session() {
+  local keys=() number
+  for number in $(seq 1 $saves); do
+    case $1 in
+      nano) keys+=($'\x0bstate '"$number"$'\x0f\r') ;;
+      mg) keys+=($'\x01\x0bstate '"$number"$'\x18\x13') ;;
+      joe) keys+=($'\x0bu\x0astate '"$number"$'\x0bd\r') ;;
+      micro) keys+=($'\x01state '"$number"$'\x13') ;;
+    esac
+  done
+  case $1 in
+    nano) set -- $'\x18' nano --ignorercfiles "$2" ;;
+    mg) set -- $'\x18\x03' mg -n "$2" ;;
+    joe) set -- $'\x0bx' joe "$2" ;;
+    micro) set -- $'\x11' micro "$2" ;;
+  esac
+  "$PY" "$TAIN_E2E_STAGE/e2e/typing.py" --quiet 1.2 "${keys[@]}" "$1" -- "${@:2}"
+}
+sessions=()
+for how in nano mg joe micro; do
+  command -v $how >/dev/null || continue
+  printf 'state 0\n' >"$MNT/by-$how.md"
+  (sleep 1.2 && session $how "$MNT/by-$how.md" >"$WORK/session-$how" 2>&1) &
+  sessions+=($!)
+done
 for how in $hows; do printf 'state 0\n' >"$MNT/by-$how.md"; done
 for number in $(seq 1 $saves); do
   sleep 1.1 # who saves in place overwrites a state, which is kept when it has stood for a second
   for how in $hows; do save "$how" "$MNT/by-$how.md" "$number"; done
+done
+for pid in "${sessions[@]}"; do wait "$pid" || fail "an editor on a terminal: $(tail -n 3 "$WORK"/session-*)"; done
+for how in nano mg joe micro; do
+  if [ -e "$MNT/by-$how.md" ]; then hows="$how $hows"; fi
 done
 for round in mounted remounted; do
   for how in $hows; do

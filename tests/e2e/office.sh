@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # LibreOffice's way to save, where it is installed (libreoffice-writer-nogui and python3-uno): 20 saves are 20 versions.
+ONE_USER=1
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 

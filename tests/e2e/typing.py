@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a terminal program and types at it: typing.py [--show] KEYS... -- PROGRAM ARGS...
+"""Runs a terminal program and types at it: typing.py [--show] [--quiet SECONDS] KEYS... -- PROGRAM ARGS...
 
---show prints what the program has drawn. Types each KEYS once the program has been quiet for a moment, then waits for its end. Exits with its status, or with
-124 if it has not ended 30 seconds after the last key.
+--show prints what the program has drawn. Types each KEYS once the program has been quiet for SECONDS (0.3), then waits for its end. Exits with its status, or
+with 124 if it has not ended 30 seconds after the last key.
 """
 import os
 import pty
@@ -34,12 +34,14 @@ def main():
     keys, program = sys.argv[1:cut], sys.argv[cut + 1:]
     show = keys[:1] == ["--show"]
     keys = keys[1:] if show else keys
+    seconds = float(keys[1]) if keys[:1] == ["--quiet"] else 0.3
+    keys = keys[2:] if keys[:1] == ["--quiet"] else keys
     drawn = bytearray()
     pid, fd = pty.fork()
     if pid == 0:
         os.execvp(program[0], program)
     for key in keys:
-        quiet(fd, 0.3, 10, drawn)
+        quiet(fd, seconds, 10, drawn)
         os.write(fd, os.fsencode(key))
     end = time.monotonic() + 30
     while quiet(fd, 0.3, 5, drawn) and time.monotonic() < end:
