@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/moment.h"
 #include "cli/commands.h"
 #include "cli/history_source.h"
 #include "cli/pager.h"
@@ -43,13 +44,27 @@ std::string line_of(const World& world, const VersionInfo* before, const Version
   return line + '\n';
 }
 
+std::string lines_of(const World& world, const std::vector<VersionInfo>& versions) {
+  std::string text;
+  for (size_t i = 0; i < versions.size(); ++i)
+    text += line_of(world, i + 1 < versions.size() ? &versions[i + 1] : nullptr, versions[i]);
+  return text;
+}
+
+/// What was removed, and what brings it back: of several with one path the time says which one.
+std::string removed_text(const World& world, const std::string& path, const RemovedEntry& entry, bool is_last) {
+  const std::string when = is_last ? "" : "@" + moment_name(entry.removed_ms);
+  return printable(world, path) + ": in the trash, since " + human_time(entry.removed_ms) + "; tain trash restore PATH" + when + " brings it back\n" +
+         lines_of(world, entry.versions);
+}
+
 /// Plaintext of a version in memory, as a file that another program can open.
 class VersionFile {
  public:
-  static Result<VersionFile> make(HistorySource& source, const std::string& path, const VersionInfo& version) {
+  static Result<VersionFile> make(HistorySource& source, const Entry& entry, const VersionInfo& version) {
     UniqueFd fd(::memfd_create("tain", 0));  // inherited by diff
     if (!fd.valid()) return errno_error(errno, "make a file in memory");
-    TRY(source.read(path, version, [&fd](ByteView bytes) -> Result<> {
+    TRY(source.read(entry, version, [&fd](ByteView bytes) -> Result<> {
       for (size_t sent = 0; sent < bytes.size();) {
         const ssize_t n = ::write(fd.get(), bytes.data() + sent, bytes.size() - sent);
         if (n < 0 && errno == EINTR) continue;
@@ -69,14 +84,14 @@ class VersionFile {
 
 /// One side of a comparison.
 struct Side {
-  std::string path;
+  const Entry& entry;
   VersionInfo version;
-  std::string label() const { return path + "\t" + human_time(version.since_ms) + " (version " + std::to_string(version.number) + ")"; }
+  std::string label() const { return entry.path + "\t" + human_time(version.since_ms) + " (version " + std::to_string(version.number) + ")"; }
 };
 
 Result<> compare(World& world, HistorySource& source, const Side& a, const Side& b) {
-  const VersionFile old_file = TRY(VersionFile::make(source, a.path, a.version));
-  const VersionFile new_file = TRY(VersionFile::make(source, b.path, b.version));
+  const VersionFile old_file = TRY(VersionFile::make(source, a.entry, a.version));
+  const VersionFile new_file = TRY(VersionFile::make(source, b.entry, b.version));
   std::vector<std::string> words = {"diff", "-u", "--label", a.label(), "--label", b.label()};
   if (world.out_is_tty && world.env("NO_COLOR").empty()) words.emplace_back("--color=always");
   words.insert(words.end(), {"--", old_file.path(), new_file.path()});
@@ -100,47 +115,57 @@ Result<> compare(World& world, HistorySource& source, const Side& a, const Side&
 }  // namespace
 
 Result<> cmd_log(World& world, const Arguments& arguments) {
-  const EntryArgument entry = TRY(find_entry(arguments.positional()[0]));
-  auto source = TRY(HistorySource::open(world, arguments, entry.target, /*writes=*/false));
-  const auto versions = TRY(source->log(entry.path));
+  const EntryArgument argument = TRY(find_entry(arguments.positional()[0]));
+  auto source = TRY(HistorySource::open(world, arguments, argument.target, /*writes=*/false));
+  const Entry entry = TRY(source->find(argument.path, now_ms()));
+  std::vector<RemovedEntry> removed;
+  if (arguments.has("removed") || entry.removed) removed = TRY(source->removed(entry.path));
+  // Of several that had the path a time means one.
+  if (entry.removed && !entry.version.empty()) std::erase_if(removed, [&](const RemovedEntry& one) { return one.ino != entry.removed->ino; });
   if (arguments.has("json")) {
-    json rows = json::array();
-    for (const VersionInfo& version : versions) rows.push_back(version.json);
-    print_json(world, {{"path", fs::path_to_json(entry.path)}, {"versions", rows}});
+    const auto rows = [](const std::vector<VersionInfo>& versions) {
+      json out = json::array();
+      for (const VersionInfo& version : versions) out.push_back(version.json);
+      return out;
+    };
+    json out = {{"path", fs::path_to_json(entry.path)}, {"versions", entry.removed ? json::array() : rows(entry.versions)}};
+    for (const RemovedEntry& one : removed) {
+      out["removed"].push_back(one.json);
+      out["removed"].back()["versions"] = rows(one.versions);
+    }
+    print_json(world, out);
     return source->close();
   }
   std::string text;
-  for (size_t i = 0; i < versions.size(); ++i)
-    text += line_of(world, i + 1 < versions.size() ? &versions[i + 1] : nullptr, versions[i]);
+  if (!entry.removed) text = lines_of(world, entry.versions);
+  for (const RemovedEntry& one : removed) text += removed_text(world, entry.path, one, &one == &removed.front() && entry.removed && entry.version.empty());
   TRY(show_paged(world, text));
   return source->close();
 }
 
 Result<> cmd_diff(World& world, const Arguments& arguments) {
   const auto& words = arguments.positional();
-  const EntryArgument first = TRY(find_entry(words[0]));
-  const EntryArgument second = words.size() > 1 ? TRY(find_entry(words[1])) : first;
-  if (second.target.vault_directory != first.target.vault_directory) return Error(Code::usage, "both must be in one vault");
-  auto source = TRY(HistorySource::open(world, arguments, first.target, /*writes=*/false));
-  const auto old_versions = TRY(source->log(first.path));
-  const auto new_versions = words.size() > 1 ? TRY(source->log(second.path)) : old_versions;
-  if (old_versions.empty() || new_versions.empty()) return Error(Code::not_found, "there are no versions");
-  // Of one path without a version what changed last; else the present is what was not named.
-  const std::string old_name = !first.version.empty() || words.size() > 1 ? first.version : "-1";
-  if (old_name == "-1" && old_versions.size() < 2) {
+  const EntryArgument argument = TRY(find_entry(words[0]));
+  const EntryArgument other = words.size() > 1 ? TRY(find_entry(words[1])) : argument;
+  if (other.target.vault_directory != argument.target.vault_directory) return Error(Code::usage, "both must be in one vault");
+  auto source = TRY(HistorySource::open(world, arguments, argument.target, /*writes=*/false));
+  const Entry first = TRY(source->find(argument.path, now_ms()));
+  const Entry second = words.size() > 1 ? TRY(source->find(other.path, now_ms())) : first;
+  if (first.versions.empty() || second.versions.empty()) return Error(Code::not_found, "there are no versions");
+  const bool is_last_change = words.size() == 1 && first.version.empty();
+  if (is_last_change && first.versions.size() < 2) {
     note(world, "there is one version only");
     if (arguments.has("json")) print_json(world, {{"identical", true}});
     return source->close();
   }
   // Each TRY on its own: what was made before one in the same braces would be leaked when it returns.
-  const auto old_version = old_name.empty() ? old_versions[0] : TRY(pick_version(old_versions, old_name, now_ms()));
-  const bool is_present = words.size() == 1 || second.version.empty();
-  const auto new_version = is_present ? new_versions[0] : TRY(pick_version(new_versions, second.version, now_ms()));
-  const Side a{first.path, old_version};
-  const Side b{second.path, new_version};
+  const auto old_version = is_last_change ? first.versions[1] : TRY(first.pick(first.version, now_ms()));
+  const auto new_version = TRY(second.pick(words.size() == 1 ? "" : second.version, now_ms()));
+  const Side a{first, old_version};
+  const Side b{second, new_version};
   if (arguments.has("json")) {
-    const VersionFile old_file = TRY(VersionFile::make(*source, a.path, a.version));
-    const VersionFile new_file = TRY(VersionFile::make(*source, b.path, b.version));
+    const VersionFile old_file = TRY(VersionFile::make(*source, a.entry, a.version));
+    const VersionFile new_file = TRY(VersionFile::make(*source, b.entry, b.version));
     const fs::Subprocess running = TRY(fs::spawn({"cmp", "-s", "--", old_file.path(), new_file.path()}, fs::Capture::standard_output));
     const int status = TRY(fs::wait_for(running.pid));
     print_json(world, {{"old", a.version.json}, {"new", b.version.json}, {"identical", status == 0}});
@@ -150,38 +175,90 @@ Result<> cmd_diff(World& world, const Arguments& arguments) {
   return source->close();
 }
 
-Result<> cmd_restore(World& world, const Arguments& arguments) {
-  const EntryArgument entry = TRY(find_entry(arguments.positional()[0]));
-  auto source = TRY(HistorySource::open(world, arguments, entry.target, /*writes=*/true));
-  json request = {{"rename", true}};
-  if (const auto to = arguments.value("to")) {
-    const auto target = find_entry(*to);
-    request["to"] = fs::path_to_json(target.ok() && target->target.vault_directory == entry.target.vault_directory ? target->path : *to);
-  }
-  const auto versions = source->log(entry.path);
-  if (versions.ok()) {
-    if (entry.version.empty())
-      return Error(Code::usage, entry.path + " is there; which version of it shall come back?").hint("tain log shows them; tain restore PATH@VERSION");
-    const VersionInfo version = TRY(pick_version(*versions, entry.version, now_ms()));
-    request.update({{"op", "restore"}, {"path", fs::path_to_json(entry.path)}, {"number", version.number}});
-  } else {
-    if (!versions.is(Code::not_found)) return versions.error();
-    const json item = TRY(find_in_trash(*source, entry));
-    request.update({{"op", "trash_restore"}, {"id", item["id"]}});
-  }
-  const json reply = TRY(source->request(request));
-  TRY(source->close());
-  return report_restored(world, arguments, entry, reply);
+namespace {
+
+/// Which of the numbers in the reply are not nothing, in words.
+std::string counts_text(const json& reply) {
+  std::string out;
+  const auto add = [&](const char* member, const char* text) {
+    const auto number = reply.value(member, uint64_t{0});
+    if (number != 0) out += (out.empty() ? "" : ", ") + std::to_string(number) + text;
+  };
+  add("restored", " restored");
+  add("removed", " put into the trash");
+  add("unchanged", " unchanged");
+  add("left", " left, too new for the trash or an editor's");
+  return out.empty() ? "nothing was in it" : out;
 }
 
-Result<> report_restored(World& world, const Arguments& arguments, const EntryArgument& entry, const json& reply) {
+/// A folder, or the whole vault, as it was at a time.
+Result<> restore_folder(World& world, const Arguments& arguments, HistorySource& source, const Entry& entry, json request) {
+  if (is_number(entry.version)) return Error(Code::usage, "a folder has no versions with numbers").hint("tain restore FOLDER@TIME");
+  const int64_t at_ms = TRY(parse_moment(entry.version, now_ms())).ms;
+  if (entry.removed && !request.contains("to")) {
+    const json back = TRY(source.request({{"op", "trash_restore"}, {"id", entry.removed->json["id"]}, {"rename", true}}));
+    request["path"] = back["path"];
+  } else {
+    request["path"] = fs::path_to_json(entry.path);
+  }
+  request.update({{"op", "restore"}, {"at_ms", at_ms}});
+  const json reply = TRY(source.request(request));
+  TRY(source.close());
+  const std::string path = TRY(fs::path_from_json(reply.value("path", json())));
+  const int64_t before_ms = reply.value("before_ms", int64_t{0});
+  const uint64_t failed = reply.value("failed", uint64_t{0});
+  if (arguments.has("json")) {
+    json out = reply;
+    out.erase("ok");
+    out["at_ms"] = at_ms;
+    print_json(world, out);
+  } else {
+    const auto shown = [&](const std::string& name) { return name.empty() ? "the vault" : printable(world, name); };
+    world.out << "restored " << shown(entry.path) << (path == entry.path ? "" : " as " + shown(path)) << ", as it was at " << human_time(at_ms) << ": "
+              << counts_text(reply) << '\n';
+    if (!request.contains("to")) note(world, "to undo it: tain restore PATH@" + moment_name(before_ms));
+  }
+  if (failed == 0) return {};
+  return Error(Code::partial, std::to_string(failed) + " entries could not be restored").hint("they are damaged, time-locked, or too old; the others are done");
+}
+
+}  // namespace
+
+Result<> cmd_restore(World& world, const Arguments& arguments) {
+  const EntryArgument argument = TRY(find_entry(arguments.positional()[0]));
+  auto source = TRY(HistorySource::open(world, arguments, argument.target, /*writes=*/true));
+  const Entry entry = TRY(source->find(argument.path, now_ms(), /*or_root=*/true));
+  json request = {{"rename", true}};
+  if (const auto to = arguments.value("to")) request["to"] = fs::path_to_json(path_to(*to, argument.target));
+  if (!entry.removed && entry.version.empty())
+    return Error(Code::usage, entry.path + " is there; which version of it shall come back?").hint("tain log shows them; tain restore PATH@VERSION");
+  const bool is_folder = entry.path.empty() || (!entry.versions.empty() && entry.versions[0].type == "directory");
+  if (is_folder && !entry.version.empty()) return restore_folder(world, arguments, *source, entry, std::move(request));
+  const VersionInfo version = TRY(entry.pick(entry.version, now_ms()));
+  json reply;
+  if (entry.removed) {
+    request.update({{"op", "trash_restore"}, {"id", entry.removed->json["id"]}});
+    reply = TRY(source->request(request));
+  }
+  // What comes out of the trash has its history again, and an older version of it becomes the newest one there.
+  if (!entry.removed || version.number != entry.versions[0].number) {
+    const json path = entry.removed ? reply["path"] : fs::path_to_json(entry.path);
+    if (entry.removed) request.erase("to");
+    request.update({{"op", "restore"}, {"path", path}, {"number", version.number}});
+    reply = TRY(source->request(request));
+  }
+  TRY(source->close());
+  return report_restored(world, arguments, entry.path, reply);
+}
+
+Result<> report_restored(World& world, const Arguments& arguments, const std::string& before, const json& reply) {
   const std::string path = TRY(fs::path_from_json(reply.value("path", json())));
   const uint64_t entries = reply.value("entries", uint64_t{1}), failed = reply.value("failed", uint64_t{0});
   if (arguments.has("json")) {
     print_json(world, {{"path", reply["path"]}, {"entries", entries}, {"failed", failed}});
   } else {
-    world.out << "restored " << printable(world, entry.path);
-    if (path != entry.path) world.out << " as " << printable(world, path);
+    world.out << "restored " << printable(world, before);
+    if (path != before) world.out << " as " << printable(world, path);
     if (entries > 1) world.out << ", " << entries << " entries";
     world.out << '\n';
   }

@@ -54,12 +54,14 @@ Result<json> request_of(const Arguments& arguments, const EntryArgument& entry) 
 
 Result<> cmd_timelock(World& world, const Arguments& arguments) {
   const EntryArgument entry = TRY(find_entry(arguments.positional()[0]));
-  if (!entry.version.empty()) return Error(Code::usage, "a lock is for all versions").hint("give PATH without @VERSION");
   json request = TRY(request_of(arguments, entry));
   const bool opens = arguments.has("override");
   const bool locks = request.size() > 2;
   auto source = TRY(HistorySource::open(world, arguments, entry.target, /*writes=*/opens || locks));
-  json reply = TRY(source->request(request));
+  auto asked = source->request(request);
+  if (asked.is(Code::not_found) && readings(entry.path).size() > 1)
+    return Error(Code::usage, "a lock is for all versions").hint("give PATH without @VERSION");
+  json reply = TRY(std::move(asked));
   if (opens && !arguments.has("yes")) {
     const std::string until = until_text(reply);
     if (!until.empty())

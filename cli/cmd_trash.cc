@@ -28,16 +28,24 @@ std::string trash_line(const World& world, const json& item) {
   return line + '\n';
 }
 
-}  // namespace
-
-Result<json> find_in_trash(HistorySource& source, const EntryArgument& entry) {
-  const json items = TRY(source.collect({{"op", "trash_list"}}, "items"));  // last removed first
-  int64_t until_ms = INT64_MAX;
-  if (!entry.version.empty()) until_ms = TRY(parse_moment(entry.version, system_clock().wall_ns() / 1'000'000)).ms;
-  for (const json& item : items)
-    if (path_of(item) == entry.path && item.value("removed_ms", int64_t{0}) <= until_ms) return item;
-  return Error(Code::not_found, entry.path + " is not in the trash").hint("tain trash list VAULT shows what is");
+/// What had this path and was removed last, or last until the time behind its '@'. Errors: not_found.
+Result<json> find_in_trash(HistorySource& source, const std::string& path) {
+  for (const Reading& reading : readings(path)) {
+    int64_t until_ms = INT64_MAX;
+    if (!reading.version.empty()) {
+      const auto moment = parse_moment(reading.version, system_clock().wall_ns() / 1'000'000);
+      if (!moment.ok()) continue;  // a number: versions are for tain restore
+      until_ms = moment->ms;
+    }
+    if (reading.path.empty()) continue;
+    const json items = TRY(source.collect({{"op", "removed"}, {"path", fs::path_to_json(reading.path)}}, "items"));
+    for (const json& item : items)
+      if (item.value("removed_ms", int64_t{0}) <= until_ms) return item;
+  }
+  return Error(Code::not_found, path + " is not in the trash").hint("tain trash list VAULT shows what is");
 }
+
+}  // namespace
 
 Result<> cmd_trash_list(World& world, const Arguments& arguments) {
   const Target target = TRY(find_target(arguments.positional()[0]));
@@ -57,15 +65,12 @@ Result<> cmd_trash_list(World& world, const Arguments& arguments) {
 Result<> cmd_trash_restore(World& world, const Arguments& arguments) {
   const EntryArgument entry = TRY(find_entry(arguments.positional()[0]));
   auto source = TRY(HistorySource::open(world, arguments, entry.target, /*writes=*/true));
-  const json item = TRY(find_in_trash(*source, entry));
+  const json item = TRY(find_in_trash(*source, entry.path));
   json request = {{"op", "trash_restore"}, {"id", item["id"]}, {"rename", true}};
-  if (const auto to = arguments.value("to")) {
-    const auto place = find_entry(*to);
-    request["to"] = fs::path_to_json(place.ok() && place->target.vault_directory == entry.target.vault_directory ? place->path : *to);
-  }
+  if (const auto to = arguments.value("to")) request["to"] = fs::path_to_json(path_to(*to, entry.target));
   const json reply = TRY(source->request(request));
   TRY(source->close());
-  return report_restored(world, arguments, entry, reply);
+  return report_restored(world, arguments, path_of(item), reply);
 }
 
 Result<> cmd_trash_empty(World& world, const Arguments& arguments) {

@@ -30,7 +30,9 @@ constexpr std::string_view kPasswordText =
 
 constexpr std::string_view kVersionText =
     "VERSION: a number as tain log shows it, -1 for the one before the present, or a time, such as 2026-11-01,\n"
-    "2026-11-01T10:00, yesterday or '3h ago': the version that was there at its end.\n";
+    "2026-11-01T10:00, yesterday or '3h ago': the version that was there at its end. An entry whose own name is\n"
+    "PATH@VERSION comes first; PATH@@VERSION is then the version. What is in the trash is found, too, if nothing else has\n"
+    "its path, or had it at that time; of several, what was removed last.\n";
 
 std::string left_column(const Option& option) {
   std::string text = option.letter != 0 ? std::string("  -") + option.letter + ", --" : "      --";
@@ -173,16 +175,21 @@ const std::vector<Command>& commands() {
       {"log", {}, "PATH | VAULT:PATH", 1, 1, "show the versions of a file, newest first",
        "PATH: below a mountpoint. A version is shown with its number, the time since when the file was like that, its size,\n"
        "and what was different from the version before. What was overwritten within a second may not be there; under a\n"
-       "program that writes without end there is a version a minute.\n",
-       join({key_options(), {kJson}}), cmd_log},
+       "program that writes without end there is a version a minute. Of what is not there any more, all that had the path and\n"
+       "is in the trash, last removed first, with what brings it back; PATH@TIME: only what was there then.\n",
+       join({{{"removed", 0, "", "also show what had the path and was removed"}}, key_options(), {kJson}}), cmd_log},
       {"diff", {}, "PATH[@VERSION] [PATH[@VERSION]]", 1, 2, "show what changed in a file",
        "PATH: below a mountpoint, or VAULT:PATH. Of one path without a version, the last change; of one with a version,\n"
        "what changed since. The texts stay in memory; the program diff compares them. VERSION: see tain cat --help.\n",
        join({key_options(), {kJson}}), cmd_diff},
-      {"restore", {}, "PATH[@VERSION]", 1, 1, "bring a version of a file back, or what was removed",
+      {"restore", {}, "PATH[@VERSION] | FOLDER@TIME", 1, 1, "bring a version of a file back, a folder as it was, or what was removed",
        "PATH: below a mountpoint, or VAULT:PATH. The version becomes the newest one of the file; what is there now becomes a\n"
-       "version, so nothing is lost. Without a version PATH comes back from the trash. With --to a new file is made; if its\n"
-       "place is taken, it gets another name, which is printed. Folders: copy them out of .tain/at/TIME in a mount.\n"
+       "version, so nothing is lost. What was removed comes back from the trash, with its history; with a version, as that one. With\n"
+       "--to a new file is made; if its place is taken, it gets another name, which is printed.\n"
+       "FOLDER@TIME brings a whole folder back as it was then: what was removed comes out of the trash, what was changed gets\n"
+       "its former state as its newest version, what was not there goes to the trash; MOUNTPOINT/@TIME and VAULT:@TIME the\n"
+       "whole vault. It prints what undoes it, and when it was interrupted, the same command goes on. With --to a copy is\n"
+       "made. Attributes that were changed alone are not in the history, and stay. Exits with 3 when something failed.\n"
        "VERSION: see tain cat --help.\n",
        join({{{"to", 0, "PATH", "restore it there, a path in the same vault"}}, key_options(), {kJson}}), cmd_restore},
       {"trash list", {}, "VAULT|MOUNTPOINT", 1, 1, "show what was removed, last removed first", "A folder that was removed with what was in it is one line.\n",

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/clock.h"
@@ -37,32 +38,36 @@ bool is_version(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-/// Takes "@VERSION" off.
-void split_version(EntryArgument& entry) {
-  const size_t at = entry.path.rfind('@');
-  if (at == std::string::npos || at == 0 || entry.path.find('/', at) != std::string::npos || entry.path[at - 1] == '/') return;
-  if (!is_version(std::string_view(entry.path).substr(at + 1))) return;
-  entry.version = entry.path.substr(at + 1);
-  entry.path.resize(at);
+/// Until when an entry was there, and from when on.
+bool was_there(const RemovedEntry& entry, int64_t ms) {
+  return ms < entry.removed_ms && (entry.versions.empty() || entry.versions.back().since_ms <= ms);
 }
 
 class MountedHistory final : public HistorySource {
  public:
-  MountedHistory(fs::ControlClient client, std::unique_ptr<VaultFiles> files) : client_(std::move(client)), files_(std::move(files)) {}
-  Result<json> request(const json& object) override { return client_.request(object, kTimeoutMs); }
-  Result<> read(const std::string& path, const VersionInfo& version, const VaultFiles::Sink& sink) override {
-    return files_->read(std::string(fs::VirtualTree::kName) + "/history/" + path + "/" + version.name, sink);
+  MountedHistory(fs::MountEntry mount, fs::RuntimePaths paths, std::unique_ptr<VaultFiles> files)
+      : mount_(std::move(mount)), paths_(std::move(paths)), files_(std::move(files)) {}
+  Result<json> request(const json& object) override {
+    if (!client_) client_ = TRY(fs::connect_to_daemon(mount_, paths_, kConnectTimeoutMs));
+    return client_->request(object, kTimeoutMs);
   }
+  Result<> read(const Entry& entry, const VersionInfo& version, const VaultFiles::Sink& sink) override {
+    const std::string folder = entry.removed ? "/removed/" + std::to_string(raw(entry.removed->ino)) : "/history/" + entry.path;
+    return files_->read(std::string(fs::VirtualTree::kName) + folder + "/" + version.name, sink);
+  }
+  VaultFiles& present() override { return *files_; }
   Result<> close() override { return {}; }
 
  private:
-  fs::ControlClient client_;
+  const fs::MountEntry mount_;
+  const fs::RuntimePaths paths_;
+  std::optional<fs::ControlClient> client_;  // from the first request on
   std::unique_ptr<VaultFiles> files_;
 };
 
 class ClosedHistory final : public HistorySource {
  public:
-  explicit ClosedHistory(std::unique_ptr<store::Vault> vault) : vault_(std::move(vault)) {}
+  explicit ClosedHistory(std::unique_ptr<store::Vault> vault) : vault_(std::move(vault)), files_(VaultFiles::inside(*vault_)) {}
   Result<json> request(const json& object) override {
     const auto unlinked = [this](const store::Unlinked& one) {
       // An orphan that could not be removed is on the vault's list and goes at the next open.
@@ -74,10 +79,15 @@ class ClosedHistory final : public HistorySource {
     TRY(fs::error_in_reply(reply));
     return reply;
   }
-  Result<> read(const std::string& path, const VersionInfo& version, const VaultFiles::Sink& sink) override {
+  Result<> read(const Entry& entry, const VersionInfo& version, const VaultFiles::Sink& sink) override {
+    const std::string& path = entry.path;
     Ino at = kRootIno;
-    for (const auto& name : std::filesystem::path(path))
-      if (!name.empty()) at = TRY(vault_->tree().lookup(at, name.string())).ino;
+    if (entry.removed) {
+      at = entry.removed->ino;
+    } else {
+      for (const auto& name : std::filesystem::path(path))
+        if (!name.empty()) at = TRY(vault_->tree().lookup(at, name.string())).ino;
+    }
     const auto states = TRY(fs::named_states(*vault_, at, ""));
     if (version.number == 0 || version.number > states.size()) return no_such_version(std::to_string(version.number));
     const store::PastState& state = states[version.number - 1].state;
@@ -94,10 +104,12 @@ class ClosedHistory final : public HistorySource {
     wipe(piece);
     return outcome;
   }
+  VaultFiles& present() override { return *files_; }
   Result<> close() override { return vault_->close(); }
 
  private:
   std::unique_ptr<store::Vault> vault_;
+  std::unique_ptr<VaultFiles> files_;
 };
 
 VersionInfo parse_version(const json& row) {
@@ -142,21 +154,28 @@ Result<EntryArgument> find_entry(const std::string& argument) {
   while (out.path.ends_with('/')) out.path.pop_back();
   if (out.path.empty())
     return Error(Code::usage, argument + " names no entry of a vault").hint("VAULT:PATH, or a path below a mountpoint");
-  split_version(out);
   return out;
 }
 
-EntryArgument entry_at(Location location) {
-  EntryArgument out{.target = std::move(location.target), .path = std::move(location.path), .version = {}};
-  split_version(out);
+std::vector<Reading> readings(const std::string& path) {
+  std::vector<Reading> out = {{path, ""}};
+  const size_t at = path.rfind('@');
+  if (at == std::string::npos || path.find('/', at) != std::string::npos) return out;
+  const std::string version = path.substr(at + 1);
+  if (!is_version(version)) return out;
+  std::string name = path.substr(0, at);
+  const bool is_doubled = name.ends_with('@');
+  while (name.ends_with('/')) name.pop_back();  // FOLDER/@TIME
+  out.push_back({name, version});
+  if (is_doubled && name.size() > 1) out.push_back({name.substr(0, name.size() - 1), version});
   return out;
 }
 
 Result<std::unique_ptr<HistorySource>> HistorySource::open(World& world, const Arguments& arguments, const Target& target, bool writes) {
   if (target.mount) {
-    auto client = TRY(fs::connect_to_daemon(*target.mount, runtime_paths(world, target.mount->owner), kConnectTimeoutMs));
     auto files = TRY(VaultFiles::open(world, arguments, target));
-    return std::unique_ptr<HistorySource>(std::make_unique<MountedHistory>(std::move(client), std::move(files)));
+    return std::unique_ptr<HistorySource>(
+        std::make_unique<MountedHistory>(*target.mount, runtime_paths(world, target.mount->owner), std::move(files)));
   }
   TRY(store::Vault::inspect(target.vault_directory));  // before anybody types a password
   const store::Credential credential = TRY(read_credential(world, arguments, target.vault_directory));
@@ -189,6 +208,61 @@ Result<std::vector<VersionInfo>> HistorySource::log(const std::string& path) {
   return out;
 }
 
+Result<std::vector<RemovedEntry>> HistorySource::removed(const std::string& path) {
+  std::vector<RemovedEntry> out;
+  for (const json& item : TRY(collect({{"op", "removed"}, {"path", fs::path_to_json(path)}}, "items"))) {
+    RemovedEntry entry{.ino = Ino{item.value("ino", uint64_t{0})}, .removed_ms = item.value("removed_ms", int64_t{0}), .versions = {}, .json = item};
+    for (const json& row : TRY(collect({{"op", "log"}, {"ino", raw(entry.ino)}}, "versions"))) entry.versions.push_back(parse_version(row));
+    out.push_back(std::move(entry));
+  }
+  return out;
+}
+
+Result<Entry> HistorySource::find(const std::string& path, int64_t now_ms, bool or_root) {
+  std::optional<Entry> present;
+  const std::vector<Reading> all = readings(path);
+  for (const Reading& reading : all) {
+    if (reading.path.empty() && or_root) return Entry{.version = reading.version};
+    if (reading.path.empty()) continue;
+    auto versions = log(reading.path);
+    if (versions.is(Code::not_found)) continue;
+    present = Entry{reading.path, reading.version, TRY(std::move(versions)), {}};
+    break;
+  }
+  const auto is_time = [](const Reading& reading) { return !reading.version.empty() && !is_number(reading.version); };
+  if (present && !is_time({present->path, present->version})) return *std::move(present);
+  std::optional<Entry> last;
+  for (const Reading& reading : all) {
+    if (reading.path.empty() || (present && present->path != reading.path)) continue;
+    std::optional<int64_t> ms;
+    if (is_time(reading)) ms = TRY(parse_moment(reading.version, now_ms)).ms;
+    // What was there then, of the same path: the present one, or what was removed before that was made.
+    if (present && !present->versions.empty() && present->versions.back().since_ms <= *ms) return *std::move(present);
+    for (RemovedEntry& entry : TRY(removed(reading.path))) {
+      if (ms && !was_there(entry, *ms) && last) continue;
+      Entry found{reading.path, reading.version, entry.versions, std::move(entry)};
+      if (!ms || was_there(*found.removed, *ms)) return found;
+      last = std::move(found);
+    }
+    if (present) return *std::move(present);
+  }
+  if (last) return *std::move(last);  // to say that it was not there then
+  return Error(Code::not_found, path + " does not exist, and is not in the trash").hint("tain trash list VAULT shows what was removed");
+}
+
+Result<VersionInfo> Entry::pick(const std::string& text, int64_t now_ms) const {
+  if (versions.empty()) return Error(Code::not_found, path + " has no versions");
+  if (text.empty()) return versions[0];
+  if (removed && is_number(text) && text[0] == '-') {  // before the present, in which it is not there
+    const auto back = static_cast<size_t>(std::strtoull(text.c_str() + 1, nullptr, 10));
+    if (back == 0 || back > versions.size()) return no_such_version(text);
+    return versions[back - 1];
+  }
+  if (removed && !is_number(text) && TRY(parse_moment(text, now_ms)).ms >= removed->removed_ms)
+    return Error(Code::not_found, "it was removed before, at " + human_time(removed->removed_ms)).hint("tain log PATH lists what there is");
+  return pick_version(versions, text, now_ms);
+}
+
 Result<VersionInfo> pick_version(const std::vector<VersionInfo>& versions, const std::string& text, int64_t now_ms) {
   int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -205,6 +279,15 @@ Result<VersionInfo> pick_version(const std::vector<VersionInfo>& versions, const
   for (const VersionInfo& version : versions)
     if (version.since_ms <= moment.ms) return version;
   return Error(Code::not_found, "it was not there at " + human_time(moment.ms)).hint("tain log PATH lists what there is");
+}
+
+bool is_number(std::string_view version) {
+  return !version.empty() && version.find_first_not_of("0123456789", version[0] == '-' ? 1 : 0) == std::string_view::npos;
+}
+
+std::string path_to(const std::string& argument, const Target& target) {
+  const auto place = find_entry(argument);
+  return place.ok() && place->target.vault_directory == target.vault_directory ? place->path : argument;
 }
 
 std::string human_time(int64_t ms) {

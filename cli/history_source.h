@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ids.h"
 #include "cli/arguments.h"
 #include "cli/target.h"
 #include "cli/vault_files.h"
@@ -14,18 +15,23 @@
 
 namespace tain::cli {
 
-/// VAULT:PATH, or a path below a mountpoint, and perhaps @VERSION.
+/// VAULT:PATH, or a path below a mountpoint.
 struct EntryArgument {
   Target target;
-  std::string path;     // inside the vault, without a leading '/'
-  std::string version;  // without the '@'; empty: none was given
+  std::string path;  // inside the vault, without a leading '/'; perhaps with @VERSION at its end
 };
-/// What follows an '@' in the last name is a version if it is a number or a time; else it is part of the name.
 /// Errors: usage (no vault is meant).
 Result<EntryArgument> find_entry(const std::string& argument);
 
-/// The same for VAULT PATH, where it is clear which vault is meant.
-EntryArgument entry_at(Location location);
+/// One way to understand PATH@VERSION.
+struct Reading {
+  std::string path;     // empty: the vault's root
+  std::string version;  // without the '@'; empty: none is meant
+};
+/// All ways, to be tried in this order: as a name that has an '@' in it; as a version, if what follows the last '@' is a
+/// number or a time; and of `PATH@@VERSION` also without the second '@', so that PATH's versions can be named where there
+/// is an entry `PATH@VERSION`.
+std::vector<Reading> readings(const std::string& path);
 
 /// A state of an entry, as the reply to "log" describes it.
 struct VersionInfo {
@@ -42,6 +48,25 @@ struct VersionInfo {
   nlohmann::json json;  // all of it
 };
 
+/// An entry that was removed.
+struct RemovedEntry {
+  Ino ino{};
+  int64_t removed_ms = 0;
+  std::vector<VersionInfo> versions;  // newest first
+  nlohmann::json json;  // its item of the trash
+};
+
+/// What an argument means, and its history.
+struct Entry {
+  std::string path;
+  std::string version;                  // that was asked for; empty: none was
+  std::vector<VersionInfo> versions;    // newest first; none of the vault's root
+  std::optional<RemovedEntry> removed;  // it is in the trash
+
+  /// The version that `text` means (pick_version), without a text the newest one. Errors: not_found, usage.
+  Result<VersionInfo> pick(const std::string& text, int64_t now_ms) const;
+};
+
 class HistorySource {
  public:
   /// `writes`: a vault that is not mounted is opened for changes.
@@ -50,7 +75,10 @@ class HistorySource {
 
   /// A request of fs/history_request.h or fs/time_lock_request.h. Errors: those in the reply; io.
   virtual Result<nlohmann::json> request(const nlohmann::json& object) = 0;
-  virtual Result<> read(const std::string& path, const VersionInfo& version, const VaultFiles::Sink& sink) = 0;
+  /// The content of one of the versions of `entry`.
+  virtual Result<> read(const Entry& entry, const VersionInfo& version, const VaultFiles::Sink& sink) = 0;
+  /// What is there now, as VaultFiles.
+  virtual VaultFiles& present() = 0;
   /// Commits. Nothing more after it.
   virtual Result<> close() = 0;
 
@@ -58,16 +86,24 @@ class HistorySource {
   Result<nlohmann::json> collect(nlohmann::json object, const char* member);
   /// Newest first. Errors: not_found.
   Result<std::vector<VersionInfo>> log(const std::string& path);
+  /// What had this path when it was removed, and is in the trash; last removed first.
+  Result<std::vector<RemovedEntry>> removed(const std::string& path);
+  /// What `path`, with or without @VERSION, means. What is there comes before what was removed, and of that what was removed
+  /// last; a time means what was there then. The root is nobody's entry unless `or_root`. Errors: not_found, usage.
+  Result<Entry> find(const std::string& path, int64_t now_ms, bool or_root = false);
 };
 
 /// The one of `versions` (newest first) that `text` means: a number as `tain log` shows it, -N for N before the present,
 /// or a time (base/moment). Errors: not_found, usage.
 Result<VersionInfo> pick_version(const std::vector<VersionInfo>& versions, const std::string& text, int64_t now_ms);
 
-/// The item of the trash that had this path, the last one, or the last one until `entry.version`. Errors: not_found.
-Result<nlohmann::json> find_in_trash(HistorySource& source, const EntryArgument& entry);
-/// Says what a reply to "restore" or "trash_restore" has. Errors: partial.
-Result<> report_restored(World& world, const Arguments& arguments, const EntryArgument& entry, const nlohmann::json& reply);
+/// A version by its number, or by how many are younger; else it is a time.
+bool is_number(std::string_view version);
+
+/// The path in the vault of `target` that the value of --to means: below its mountpoint, VAULT:PATH, or as it stands.
+std::string path_to(const std::string& argument, const Target& target);
+/// Says what a reply to "restore" or "trash_restore" for `path` has. Errors: partial.
+Result<> report_restored(World& world, const Arguments& arguments, const std::string& path, const nlohmann::json& reply);
 
 /// "2026-11-01 10:00:03", local.
 std::string human_time(int64_t ms);

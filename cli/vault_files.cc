@@ -147,7 +147,8 @@ class MountedFiles final : public VaultFiles {
 
 class ClosedFiles final : public VaultFiles {
  public:
-  explicit ClosedFiles(std::unique_ptr<store::Vault> vault) : vault_(std::move(vault)) {}
+  explicit ClosedFiles(store::Vault& vault) : vault_(&vault) {}
+  explicit ClosedFiles(std::unique_ptr<store::Vault> vault) : owned_(std::move(vault)), vault_(owned_.get()) {}
 
   Result<Listing> list(const std::string& path) override {
     const store::Attr attr = TRY(walk(path));
@@ -237,10 +238,13 @@ class ClosedFiles final : public VaultFiles {
     return {name, attr.mode, attr.nlink, attr.uid, attr.gid, attr.size, attr.mtime.seconds, {}, false};
   }
 
-  std::unique_ptr<store::Vault> vault_;
+  std::unique_ptr<store::Vault> owned_;  // if nobody else has it
+  store::Vault* vault_;
 };
 
 }  // namespace
+
+std::unique_ptr<VaultFiles> VaultFiles::inside(store::Vault& vault) { return std::make_unique<ClosedFiles>(vault); }
 
 Result<std::unique_ptr<VaultFiles>> VaultFiles::open(World& world, const Arguments& arguments, const Target& target) {
   if (target.mount) {

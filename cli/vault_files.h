@@ -13,6 +13,10 @@
 #include "cli/target.h"
 #include "cli/world.h"
 
+namespace tain::store {
+class Vault;
+}
+
 namespace tain::cli {
 
 struct FileInfo {
@@ -39,6 +43,8 @@ class VaultFiles {
 
   /// Reads through the mount if there is one, else opens the vault read-only with a password.
   static Result<std::unique_ptr<VaultFiles>> open(World& world, const Arguments& arguments, const Target& target);
+  /// Of a vault that is open in this process, and stays so for as long.
+  static std::unique_ptr<VaultFiles> inside(store::Vault& vault);
   virtual ~VaultFiles() = default;
 
   /// The entries of a directory by name, or the one file that `path` is. What is damaged does not keep the rest from

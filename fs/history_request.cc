@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "fs/restore.h"
+#include "fs/restore_folder.h"
 #include "fs/retention_request.h"
 #include "fs/virtual_tree.h"
 #include "store/past.h"
@@ -32,6 +34,18 @@ Result<std::vector<std::string>> split(const std::string& path) {
     start = slash + 1;
   }
   return out;
+}
+
+std::string join(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : "/") + name;
+  return out;
+}
+
+/// A path of a request with one slash between its names; empty for the root.
+Result<std::string> tidy(const json& value) {
+  const std::string path = TRY(path_from_json(value));
+  return join(TRY(split(path)));
 }
 
 /// A name like `place.name` that nobody has.
@@ -102,21 +116,95 @@ Result<size_t> start_of(const json& request) {
 }
 
 Result<std::vector<NamedState>> states_at(store::Vault& vault, const std::string& path) {
-  const Place place = TRY(find_place(vault.tree(), path));
+  auto found = find_place(vault.tree(), path);
+  if (found.is(Code::not_directory)) return Error(Code::not_found, "what it was in is no directory any more");
+  const Place place = TRY(std::move(found));
   const store::Attr attr = TRY(vault.tree().lookup(place.directory, place.name));
   return named_states(vault, attr.ino, extension_of(place.name));
 }
 
-/// {"path", "from"}: versions from the newest on.
+/// Of what is in the trash. Its path is not unique, its inode is.
+Result<std::vector<NamedState>> states_of_removed(store::Vault& vault, const json& ino) {
+  if (!ino.is_number_unsigned()) return Error(Code::usage, "ino is no number");
+  auto states = TRY(named_states(vault, Ino{ino.get<uint64_t>()}, ""));
+  if (states.empty() || states.back().state.ended_hlc == 0) return Error(Code::not_found, "that is not in the trash");
+  return states;
+}
+
+/// {"path" or "ino", "from"}: versions from the newest on.
 Result<json> answer_log(store::Vault& vault, const json& request) {
-  const std::string path = TRY(path_from_json(request.value("path", json())));
-  const auto states = TRY(states_at(vault, path));
+  const bool is_removed = request.contains("ino");
+  const std::string path = is_removed ? "" : TRY(path_from_json(request.value("path", json())));
+  const auto states = is_removed ? TRY(states_of_removed(vault, request["ino"])) : TRY(states_at(vault, path));
   const size_t from = TRY(start_of(request));
   json out = {{"ok", true}, {"versions", json::array()}, {"count", states.size()}};
   for (size_t i = from; i < states.size() && i < from + kReplyItemsMax; ++i)
     out["versions"].push_back(describe(states, states.size() - 1 - i));
   if (from + kReplyItemsMax < states.size()) out["next"] = from + kReplyItemsMax;
   return out;
+}
+
+/// A place for `target`, whose name nobody has; `rename`: if need be, one like it.
+Result<Place> free_place(store::Vault& vault, const std::string& target, bool rename) {
+  Place to = TRY(find_place(vault.tree(), target));
+  if (to.directory == kRootIno && to.name == VirtualTree::kName) return Error(Code::exists, "the name belongs to tain");
+  if (!vault.tree().lookup(to.directory, to.name).ok()) return to;
+  if (!rename) return Error(Code::exists, target + " is taken");
+  to.name = TRY(free_name(vault.tree(), to));
+  return to;
+}
+
+/// Which directory had `path` at `hlc`.
+Result<Ino> directory_then(store::Vault& vault, const std::string& path, uint64_t hlc) {
+  Ino at = kRootIno;
+  for (const std::string& name : TRY(split(path))) {
+    const auto entry = TRY(vault.past().lookup(at, name, hlc));
+    if (!entry || !entry->state.inode.is_directory()) return Error(Code::not_found, "there was no folder " + path + " then");
+    at = entry->state.inode.ino;
+  }
+  return at;
+}
+
+/// {"path", "at_ms", "to", "rename"}: a folder, or the root.
+Result<json> answer_restore_folder(store::Vault& vault, const json& request, const Server& server) {
+  if (!request["at_ms"].is_number_integer()) return Error(Code::usage, "at_ms is no time");
+  const uint64_t now = vault.hlc_now();
+  const uint64_t then = std::min(hlc_of_ms(request["at_ms"].get<int64_t>()), now);
+  std::string path = TRY(tidy(request.value("path", json())));
+  std::optional<Ino> present;
+  if (path.empty()) {
+    present = kRootIno;
+  } else if (const auto place = find_place(vault.tree(), path); place.ok()) {
+    const auto attr = vault.tree().lookup(place->directory, place->name);
+    if (attr.ok() && S_ISDIR(attr->mode)) present = attr->ino;
+  }
+  // The folder that is there, whatever it was called then; one that is younger took another's place.
+  const auto was_there = [&](Ino ino) {
+    const auto attr = vault.tree().getattr(ino);
+    return attr.ok() && attr->btime.seconds * 1000 + attr->btime.nanoseconds / 1'000'000 <= ms_of_hlc(then);
+  };
+  const Ino from = present && was_there(*present) ? *present : TRY(directory_then(vault, path, then));
+  FolderRestored done;
+  if (request.contains("to")) {
+    const std::string target = TRY(path_from_json(request["to"]));
+    const Place to = TRY(free_place(vault, target, request.value("rename", false)));
+    done = TRY(copy_folder(vault, from, then, to, server));
+    std::vector<std::string> names = TRY(split(target));
+    names.back() = to.name;
+    path = join(names);
+  } else if (present) {
+    done = TRY(restore_folder(vault, from, then, *present, server));
+  } else {
+    return Error(Code::not_found, "the folder is not there now").hint("--to says where it shall be");
+  }
+  return json{{"ok", true},
+              {"path", path_to_json(path)},
+              {"restored", done.restored},
+              {"unchanged", done.unchanged},
+              {"removed", done.removed},
+              {"left", done.left},
+              {"failed", done.failed},
+              {"before_ms", ms_of_hlc(now) - 1}};  // what was there then is what was there before this
 }
 
 /// {"path", "number", "to", "rename"}.
@@ -126,19 +214,13 @@ Result<json> answer_restore(store::Vault& vault, const json& request, const Serv
   auto states = TRY(states_at(vault, path));
   if (!number.is_number_integer() || number < 1 || number > states.size()) return Error(Code::usage, "no such version");
   const std::string target = request.contains("to") ? TRY(path_from_json(request["to"])) : path;
-  Place to = TRY(find_place(vault.tree(), target));
-  if (to.directory == kRootIno && to.name == VirtualTree::kName) return Error(Code::exists, "the name belongs to tain");
   const bool is_elsewhere = request.contains("to");
-  std::string name = to.name;
-  if (is_elsewhere && vault.tree().lookup(to.directory, to.name).ok()) {
-    if (!request.value("rename", false)) return Error(Code::exists, target + " is taken");
-    name = TRY(free_name(vault.tree(), to));
-  }
-  const std::string folder = target.substr(0, target.size() - std::min(target.size(), to.name.size()));
-  to.name = name;
+  const Place to = is_elsewhere ? TRY(free_place(vault, target, request.value("rename", false))) : TRY(find_place(vault.tree(), target));
   TRY(restore_version(vault, states[number.get<size_t>() - 1].state, to, server));
   server.changed(to.directory, to.name);
-  return json{{"ok", true}, {"path", path_to_json(is_elsewhere ? folder + name : target)}};
+  std::vector<std::string> names = TRY(split(target));
+  names.back() = to.name;
+  return json{{"ok", true}, {"path", path_to_json(join(names))}};
 }
 
 /// Where directories are, or were.
@@ -201,14 +283,36 @@ Result<json> answer_trash_list(store::Vault& vault, const json& request) {
   return out;
 }
 
+/// {"path", "from"}: what had that path, also in a folder that was removed with it, last removed first.
+Result<json> answer_removed(store::Vault& vault, const json& request) {
+  const std::string path = TRY(tidy(request.value("path", json())));
+  const auto items = TRY(vault.trash().list());
+  Paths paths(vault.tree(), items);
+  std::vector<const store::TrashItem*> found;
+  for (auto item = items.rbegin(); item != items.rend(); ++item)
+    if (paths.of(item->name.dirent.directory) + item->name.dirent.name == path) found.push_back(&*item);
+  const size_t from = TRY(start_of(request));
+  json out = {{"ok", true}, {"items", json::array()}, {"count", found.size()}};
+  for (size_t i = from; i < found.size() && i < from + kReplyItemsMax; ++i) {
+    const store::PastName& name = found[i]->name;
+    out["items"].push_back({{"id", id_of(name)},
+                            {"path", path_to_json(path)},
+                            {"ino", raw(name.dirent.child)},
+                            {"type", type_name(found[i]->mode)},
+                            {"removed_ms", ms_of_hlc(name.ended_hlc)}});
+  }
+  if (from + kReplyItemsMax < found.size()) out["next"] = from + kReplyItemsMax;
+  return out;
+}
+
 /// {"id", "to", "rename"}.
 Result<json> answer_trash_restore(store::Vault& vault, const json& request, const Server& server) {
   const json id = request.value("id", json());
-  const auto roots = TRY(vault.trash().roots());
-  const auto root = std::find_if(roots.begin(), roots.end(), [&](const store::TrashRoot& one) { return id == id_of(one.item.name); });
-  if (root == roots.end()) return Error(Code::not_found, "that is not in the trash any more");
+  const auto items = TRY(vault.trash().list());
+  const auto item = std::find_if(items.begin(), items.end(), [&](const store::TrashItem& one) { return id == id_of(one.name); });
+  if (item == items.end()) return Error(Code::not_found, "that is not in the trash any more");
   store::Tree& tree = vault.tree();
-  const store::PastName& past = root->item.name;
+  const store::PastName& past = item->name;
   Place to{past.dirent.directory, past.dirent.name};
   if (request.contains("to")) {
     const std::string target = TRY(path_from_json(request["to"]));
@@ -241,12 +345,14 @@ Result<json> answer_trash_empty(store::Vault& vault, const json& request) {
 Result<json> answer(store::Vault& vault, const json& request, const Server& server) {
   const json op = request.value("op", json());
   const bool only_looks = request.value("dry_run", json(false)) == true;
-  const bool writes = op != "log" && op != "trash_list" && !(op == "prune" && only_looks) &&
+  const bool writes = op != "log" && op != "trash_list" && op != "removed" && !(op == "prune" && only_looks) &&
                       !(op == "retention" && (only_looks || !request.contains("policy")));
   if (writes && vault.read_only()) return Error(Code::read_only, "the vault is open read-only");
   if (op == "log") return answer_log(vault, request);
+  if (op == "restore" && request.contains("at_ms")) return answer_restore_folder(vault, request, server);
   if (op == "restore") return answer_restore(vault, request, server);
   if (op == "trash_list") return answer_trash_list(vault, request);
+  if (op == "removed") return answer_removed(vault, request);
   if (op == "trash_restore") return answer_trash_restore(vault, request, server);
   if (op == "trash_empty") return answer_trash_empty(vault, request);
   if (op == "prune") return answer_prune(vault, request);
@@ -270,7 +376,7 @@ Result<Place> find_place(store::Tree& tree, const std::string& path) {
 }
 
 bool is_history_request(const json& op) {
-  static constexpr std::string_view kOps[] = {"log", "restore", "trash_list", "trash_restore", "trash_empty", "prune", "retention"};
+  static constexpr std::string_view kOps[] = {"log", "restore", "trash_list", "removed", "trash_restore", "trash_empty", "prune", "retention"};
   return op.is_string() && std::find(std::begin(kOps), std::end(kOps), op.get<std::string>()) != std::end(kOps);
 }
 

@@ -47,20 +47,12 @@ Result<> fill(store::Vault& vault, const PastState& from, Ino to) {
     }
   }
   store::AttrChange attributes;
+  // In a directory that passes its group on it has that.
+  attributes.gid = from.inode.gid;
   if (!from.inode.is_symlink()) attributes.mode = from.inode.mode & 07777;
   attributes.mtime = from.inode.mtime;
   TRY(tree.setattr(to, attributes));
   return {};
-}
-
-/// A name for the moment in which the new content is about to take the old one's place. Nobody else has it, and no
-/// history is kept of names that end so.
-std::string passing_name() {
-  uint64_t random = 0;
-  fill_random(ByteSpan(reinterpret_cast<uint8_t*>(&random), sizeof random));
-  char name[40];
-  std::snprintf(name, sizeof name, ".tain-restore-%016" PRIx64 "~", random);
-  return name;
 }
 
 /// Gives `made` the name `to`; `passing` is its name meanwhile, if it has none yet.
@@ -82,11 +74,19 @@ Result<> move_into_place(store::Tree& tree, Ino made, const std::string& passing
 
 }  // namespace
 
+std::string passing_name() {
+  uint64_t random = 0;
+  fill_random(ByteSpan(reinterpret_cast<uint8_t*>(&random), sizeof random));
+  char name[40];
+  std::snprintf(name, sizeof name, ".tain-restore-%016" PRIx64 "~", random);
+  return name;
+}
+
 Result<> restore_version(store::Vault& vault, const PastState& from, const Place& to, const Server& server) {
   store::Tree& tree = vault.tree();
   const store::Inode& inode = from.inode;
   if (from.is_damaged) return Error(Code::corrupt, "that version is damaged").hint("tain log PATH lists those that are not");
-  if (inode.is_directory()) return Error(Code::is_directory, "a directory has no versions").hint("copy it out of .tain/at/TIME");
+  if (inode.is_directory()) return Error(Code::is_directory, "a directory has no versions").hint("tain restore FOLDER@TIME");
   const store::NewInode fresh{
       .mode = inode.mode, .uid = inode.uid, .gid = inode.gid, .rdev = inode.rdev, .symlink = inode.symlink};
   const std::string passing = passing_name();

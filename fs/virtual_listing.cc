@@ -179,6 +179,7 @@ Result<std::shared_ptr<const VirtualTree::Listing>> VirtualTree::look_at(const N
       }
       break;
     case Kind::trash: return trash_listing(false);
+    case Kind::removed:
     case Kind::conflicts: break;
     case Kind::status:
     case Kind::state: return Error(Code::not_directory, "not a directory");

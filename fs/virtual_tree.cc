@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/moment.h"
 #include "fs/virtual_node.h"
@@ -179,7 +180,7 @@ VirtualTree::NodePtr VirtualTree::fixed(Kind kind, Ino parent) {
   made.attr = owner_;
   made.attr.size = kDirectorySize;
   made.attr.nlink = 1;
-  made.attr.mode = kind == Kind::trash ? S_IFDIR | 0700 : S_IFDIR | (owner_.mode & 0555) | 0200;
+  made.attr.mode = kind == Kind::trash || kind == Kind::removed ? S_IFDIR | 0700 : S_IFDIR | (owner_.mode & 0555) | 0200;
   store::Time changed = made_;
   if (kind == Kind::at) {
     const int64_t now_ms = ms_of_hlc(vault_.hlc_now());
@@ -250,6 +251,16 @@ Result<VirtualTree::NodePtr> VirtualTree::entry_folder(const Attr& attr, std::st
   made.attr.blocks = 0;
   if (!states.empty()) made.attr.mtime = made.attr.ctime = time_of_ms(ms_of_hlc(states.back().since));
   return intern(std::move(made), parent);
+}
+
+/// The states of what is in the trash: its name is not unique, its inode is.
+Result<VirtualTree::NodePtr> VirtualTree::removed_folder(std::string_view number, Ino parent) {
+  uint64_t ino = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), ino);
+  if (error != std::errc() || end != number.data() + number.size()) return Error(Code::not_found, "no such name");
+  const Attr attr = TRY(vault_.tree().getattr(Ino{ino}));
+  if (attr.nlink != 0) return Error(Code::not_found, "it was not removed");
+  return entry_folder(attr, "", parent);
 }
 
 Result<VirtualTree::NodePtr> VirtualTree::present(const Attr& attr, std::string_view name, Ino parent) {
@@ -341,6 +352,7 @@ Result<VirtualTree::NodePtr> VirtualTree::child(const NodePtr& directory, std::s
       if (name == "at") return fixed(Kind::at, here);
       if (name == "trash") return fixed(Kind::trash, here);
       if (name == "conflicts") return fixed(Kind::conflicts, here);
+      if (name == "removed") return fixed(Kind::removed, here);
       break;
     case Kind::history: return present(TRY(vault_.tree().lookup(ino, name)), name, here);
     case Kind::at: return at_time(name, here);
@@ -367,6 +379,7 @@ Result<VirtualTree::NodePtr> VirtualTree::child(const NodePtr& directory, std::s
       if (found != listing->by_name.end()) return resolve(*directory, listing->names[found->second]);
       break;
     }
+    case Kind::removed: return removed_folder(name, here);
     case Kind::conflicts: break;
     case Kind::status:
     case Kind::state: return Error(Code::not_directory, "not a directory");

@@ -6,6 +6,7 @@
 //     .tain/at/TIME/             the vault as it was then; any text that base/moment understands
 //     .tain/trash/               what was removed, by name
 //     .tain/conflicts/           empty
+//     .tain/removed/NUMBER/      a folder for each inode in the trash, as those in history/; not listed, for tain log and the like
 //
 // Everything has an inode number from kVirtualFirst on and can only be read. A number stands for one state: content,
 // size, mode and times stay the same until the kernel forgets it.
@@ -99,7 +100,7 @@ class VirtualTree {
   Result<> list(Ino directory, uint64_t offset, const std::function<bool(const Item&)>& take);
 
  private:
-  enum class Kind : uint8_t { top, status, history, entry, at, folder, trash, conflicts, state };
+  enum class Kind : uint8_t { top, status, history, entry, at, folder, trash, conflicts, state, removed };
   struct Key {
     Kind kind = Kind::top;
     bool is_volatile = false;
@@ -124,6 +125,7 @@ class VirtualTree {
   NodePtr history_folder(const store::Attr& directory, Ino parent);
   Result<NodePtr> present(const store::Attr& attr, std::string_view name, Ino parent);
   Result<NodePtr> entry_folder(const store::Attr& attr, std::string_view name, Ino parent);
+  Result<NodePtr> removed_folder(std::string_view number, Ino parent);
   Result<NodePtr> folder_at(Ino ino, uint64_t hlc, bool is_volatile, Ino parent);
   Result<NodePtr> past_entry(store::PastState state, uint64_t hlc, bool is_volatile, Ino parent);
   NodePtr state_node(store::PastState state, bool is_volatile, Ino parent);

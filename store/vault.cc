@@ -367,6 +367,7 @@ uint64_t Vault::hlc_now() {
 }
 const VaultInfo& Vault::info() const { return impl_->info; }
 bool Vault::read_only() const { return impl_->options.read_only; }
+bool Vault::keeps_history() const { return impl_->options.history; }
 
 Result<> Vault::set_control_socket(const std::string& path) { return impl_->lock.set_control_socket(path); }
 

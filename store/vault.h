@@ -169,6 +169,8 @@ class Vault {
   uint64_t hlc_now();
   const VaultInfo& info() const;
   bool read_only() const;
+  /// Whether what is overwritten or removed is kept (OpenOptions::history).
+  bool keeps_history() const;
 
   /// Tells other processes, through Holder, where this one can be asked. Errors: io, no_space.
   Result<> set_control_socket(const std::string& path);

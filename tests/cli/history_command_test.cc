@@ -109,6 +109,111 @@ TEST_F(HistoryCommandTest, AnAtThatIsNoVersionBelongsToTheName) {
   EXPECT_EQ(out(), "mail\n");
 }
 
+TEST_F(HistoryCommandTest, AnEntryWithThatVeryNameComesBeforeAVersion) {
+  change([](store::Vault& vault) {
+    const Ino folder = vault.tree().lookup(kRootIno, "folder").value().ino;
+    save(vault, folder, "notes.md@1", "a name\n");
+    save(vault, folder, "notes.md@yesterday", "another name\n");
+  });
+  ASSERT_EQ(run({"cat", entry() + "@1"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "a name\n");
+  ASSERT_EQ(run({"cat", vault_, "folder/notes.md@1"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "a name\n");
+  ASSERT_EQ(run({"cat", entry() + "@yesterday"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "another name\n");
+  ASSERT_EQ(run({"log", "--json", entry() + "@1"}), 0) << fake_.err.str();
+  EXPECT_EQ(json::parse(out())["path"], "folder/notes.md@1");
+  EXPECT_EQ(json::parse(out())["versions"].size(), 1u);
+  ASSERT_EQ(run({"diff", "--json", entry() + "@1", entry() + "@2"}), 0) << fake_.err.str();
+  EXPECT_EQ(json::parse(out())["new"]["number"], 2) << "there is no notes.md@2";
+  EXPECT_EQ(run({"restore", entry() + "@1"}), 2) << "it is there, and no version is named";
+
+  // The other meaning.
+  ASSERT_EQ(run({"cat", entry() + "@@1"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "one\n");
+  ASSERT_EQ(run({"cat", entry() + "@1@1"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "a name\n");
+  ASSERT_EQ(run({"restore", entry() + "@@1", "--to", "folder/back@2"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "restored folder/notes.md as folder/back@2\n") << "--to is a name as it stands";
+}
+
+TEST_F(HistoryCommandTest, ADoubledAtIsPartOfANameThatIsThere) {
+  change([](store::Vault& vault) { save(vault, kRootIno, "a@", "with an at\n"); });
+  ASSERT_EQ(run({"cat", entry("a@@1")}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "with an at\n");
+}
+
+TEST_F(HistoryCommandTest, WhatWasRemovedHasItsHistoryUntilItIsGone) {
+  change([this](store::Vault& vault) {
+    const Ino folder = vault.tree().lookup(kRootIno, "folder").value().ino;
+    ASSERT_TRUE(vault.tree().unlink(folder, "notes.md").ok());
+    clock_.advance_seconds(3600);
+    save(vault, folder, "notes.md", "again\n");
+    clock_.advance_seconds(3600);
+    ASSERT_TRUE(vault.tree().unlink(folder, "notes.md").ok());
+    clock_.advance_seconds(60);
+  });
+  ASSERT_EQ(run({"log", entry()}), 0) << fake_.err.str();
+  const std::string text = out();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2 + 1 + 3) << text;
+  EXPECT_NE(text.find("folder/notes.md: in the trash, since "), std::string::npos) << text;
+  EXPECT_NE(text.find("tain trash restore PATH brings it back"), std::string::npos) << text;
+  EXPECT_EQ(text.find("(as it is now)"), std::string::npos) << text;
+  ASSERT_EQ(run({"log", "--json", entry()}), 0) << fake_.err.str();
+  const json log = json::parse(out());
+  EXPECT_TRUE(log["versions"].empty()) << log;
+  ASSERT_EQ(log["removed"].size(), 2u) << log;
+  EXPECT_EQ(log["removed"][0]["versions"].size(), 1u) << "what was removed last comes first";
+  EXPECT_EQ(log["removed"][1]["versions"].size(), 3u);
+  const int64_t second_ms = log["removed"][1]["versions"][1]["since_ms"];
+
+  // The last one, or the one that was there at a time.
+  ASSERT_EQ(run({"cat", entry()}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "again\n");
+  EXPECT_NE(fake_.err.str().find("is in the trash"), std::string::npos) << fake_.err.str();
+  ASSERT_EQ(run({"cat", entry() + "@-1"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "again\n");
+  ASSERT_EQ(run({"cat", entry() + "@" + moment_name(second_ms)}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "one\ntwo\n");
+  EXPECT_EQ(run({"cat", entry() + "@now"}), 1);
+  EXPECT_NE(fake_.err.str().find("it was removed before"), std::string::npos) << fake_.err.str();
+  EXPECT_EQ(run({"cat", entry() + "@2"}), 1) << "the last one has one version";
+  EXPECT_EQ(run({"cat", entry() + "@2000-01-01"}), 1);
+  ASSERT_EQ(run({"log", "--json", entry() + "@" + moment_name(second_ms)}), 0) << fake_.err.str();
+  EXPECT_EQ(json::parse(out())["removed"].size(), 1u) << out();
+  ASSERT_EQ(run({"diff", entry() + "@" + moment_name(second_ms), entry()}), 0) << fake_.err.str();
+  EXPECT_NE(out().find("-one\n-two\n+again\n"), std::string::npos) << out();
+  ASSERT_EQ(run({"diff", entry()}), 0) << fake_.err.str();
+  EXPECT_NE(fake_.err.str().find("one version only"), std::string::npos);
+
+  // Back as it was then, with its history.
+  ASSERT_EQ(run({"restore", entry() + "@" + moment_name(second_ms)}), 0) << fake_.err.str();
+  ASSERT_EQ(run({"cat", entry()}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "one\ntwo\n");
+  ASSERT_EQ(run({"log", "--json", entry(), "--removed"}), 0) << fake_.err.str();
+  EXPECT_EQ(json::parse(out())["versions"].size(), 4u) << out();
+  EXPECT_EQ(json::parse(out())["removed"].size(), 1u) << out();
+  // What is there has its place; what was there before it is still found by a time.
+  ASSERT_EQ(run({"cat", entry() + "@" + moment_name(log["removed"][0]["versions"][0]["since_ms"])}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "three\n") << "of what is there now: it did not end when it was in the trash";
+}
+
+TEST_F(HistoryCommandTest, WhatIsInARemovedFolderIsFoundToo) {
+  change([](store::Vault& vault) {
+    const Ino folder = vault.tree().lookup(kRootIno, "folder").value().ino;
+    ASSERT_TRUE(vault.tree().unlink(folder, "notes.md").ok());
+    ASSERT_TRUE(vault.tree().rmdir(kRootIno, "folder").ok());
+  });
+  ASSERT_EQ(run({"cat", entry() + "@1"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "one\n");
+  EXPECT_EQ(run({"restore", entry()}), 1) << "its folder is gone";
+  EXPECT_NE(fake_.err.str().find("--to"), std::string::npos) << fake_.err.str();
+  ASSERT_EQ(run({"restore", entry() + "@2", "--to", "notes.md"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "restored folder/notes.md as notes.md\n");
+  ASSERT_EQ(run({"cat", entry("notes.md")}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "one\ntwo\n");
+}
+
 TEST_F(HistoryCommandTest, DiffShowsTheLastChangeOrTheChangeSinceAVersion) {
   ASSERT_EQ(run({"diff", entry()}), 0) << fake_.err.str();
   EXPECT_NE(out().find("-two\n+three\n"), std::string::npos) << out();
@@ -174,7 +279,7 @@ TEST_F(HistoryCommandTest, RestoreWithoutAVersionTakesFromTheTrash) {
     const Ino folder = vault.tree().lookup(kRootIno, "folder").value().ino;
     ASSERT_TRUE(vault.tree().unlink(folder, "notes.md").ok());
   });
-  EXPECT_EQ(run({"log", entry()}), 1);
+  EXPECT_EQ(run({"log", entry("folder/other.md")}), 1);
   EXPECT_NE(fake_.err.str().find("tain trash list"), std::string::npos);
   ASSERT_EQ(run({"restore", entry()}), 0) << fake_.err.str();
   ASSERT_EQ(run({"cat", entry()}), 0);
