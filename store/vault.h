@@ -47,7 +47,7 @@ struct OpenOptions {
   /// Told about things a person should know, one line each (a damaged header copy was replaced, …).
   std::function<void(const std::string&)> warn;
   uint64_t map_size_bytes = 0;         // 0: a default that no vault reaches
-  uint64_t pending_max_bytes = uint64_t{32} << 20;  // of changed data kept in memory
+  uint64_t pending_max_bytes = uint64_t{64} << 20;  // of changed data kept in memory
   uint64_t cache_max_bytes = uint64_t{32} << 20;    // of clean blocks, map nodes and inodes
   bool committer_thread = true;        // tests may drive commits by hand with sync()
   bool foresee_full_disk = true;       // tests may let commits find out

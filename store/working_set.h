@@ -178,7 +178,7 @@ struct Growth {
 class WorkingSet {
  public:
   struct Limits {
-    uint64_t pending_max_bytes = uint64_t{32} << 20;
+    uint64_t pending_max_bytes = uint64_t{64} << 20;
     size_t clean_inodes_max = 20'000;
     bool history = false;  // what is overwritten or removed is kept
   };
