@@ -48,6 +48,10 @@ enum class Code {
   format_too_new,    // written by a later version of tain
   format_too_old,    // written by a development version before the first release
   suite_missing,     // the CPU lacks the cipher this object was sealed with
+  // A remote.
+  remote_unreachable,  // nobody answered, or too late: try again
+  remote_refused,      // it said no: credentials, permissions, a redirect
+  remote_foreign,      // it holds another vault, or nothing where there was something
   // The program.
   usage,             // the command line is wrong
   mountpoint,        // the mountpoint cannot be used

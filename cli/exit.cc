@@ -13,6 +13,9 @@ Exit exit_status(Code code) {
     case Code::wrong_password: return kExitWrongPassword;
     case Code::header_damaged: return kExitHeaderDamaged;
     case Code::format_too_new: return kExitFormatTooNew;
+    case Code::remote_unreachable: return kExitRemoteUnreachable;
+    case Code::remote_refused: return kExitRemoteRefused;
+    case Code::remote_foreign: return kExitRemoteForeign;
     case Code::fuse: return kExitFuse;
     case Code::empty_password: return kExitEmptyPassword;
     case Code::corrupt: return kExitDamage;

@@ -43,6 +43,9 @@ int to_errno(Code code) {
     case Code::header_damaged:
     case Code::format_too_new:
     case Code::format_too_old:
+    case Code::remote_unreachable:
+    case Code::remote_refused:
+    case Code::remote_foreign:
     case Code::usage:
     case Code::mountpoint:
     case Code::fuse:
