@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sync/object_name.h"
 
-#include <array>
-
 namespace tain::sync {
 
 namespace {
 
 constexpr std::string_view kAlphabet = "abcdefghijklmnopqrstuvwxyz234567";
-constexpr size_t kTextSize = 52;  // 260 bits, of which 256 count
-constexpr std::array kFolders{ObjectFolder::headers, ObjectFolder::announcements, ObjectFolder::objects};
 
 }  // namespace
 
@@ -24,7 +20,7 @@ std::string_view folder_name(ObjectFolder folder) {
 
 std::string base32(const Id32& bytes) {
   std::string out;
-  out.reserve(kTextSize);
+  out.reserve(kObjectIdSize);
   uint32_t buffer = 0;
   int bits = 0;
   for (const uint8_t byte : bytes) {
@@ -37,7 +33,7 @@ std::string base32(const Id32& bytes) {
 }
 
 std::optional<Id32> parse_base32(std::string_view text) {
-  if (text.size() != kTextSize) return std::nullopt;
+  if (text.size() != kObjectIdSize) return std::nullopt;
   Id32 out{};
   size_t at = 0;
   uint32_t buffer = 0;
@@ -62,12 +58,12 @@ std::string ObjectName::path() const {
   std::string out(folder_name(folder));
   const std::string text = base32(id);
   out += '/';
-  if (folder == ObjectFolder::objects) out.append(text, 0, 2) += '/';
+  if (folder == ObjectFolder::objects) out.append(text, 0, kShardSize) += '/';
   return out += text;
 }
 
 std::optional<ObjectName> ObjectName::parse(std::string_view path) {
-  for (const ObjectFolder folder : kFolders) {
+  for (const ObjectFolder folder : kObjectFolders) {
     const std::string_view name = folder_name(folder);
     if (!path.starts_with(name) || path.substr(name.size(), 1) != "/") continue;
     std::string_view rest = path.substr(name.size() + 1);

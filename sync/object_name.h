@@ -2,6 +2,7 @@
 // Names of objects on a remote: fixed in length, lower case, without meaning (docs/remote-protocol.md §2).
 #pragma once
 
+#include <array>
 #include <compare>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@ namespace tain::sync {
 
 /// The folders of a remote: `k/` headers, `w/` announcements, `o/` everything else.
 enum class ObjectFolder : uint8_t { headers, announcements, objects };
+inline constexpr std::array kObjectFolders{ObjectFolder::headers, ObjectFolder::announcements, ObjectFolder::objects};
 
 struct ObjectName {
   ObjectFolder folder = ObjectFolder::objects;
@@ -28,6 +30,9 @@ struct ObjectName {
 
 /// "k", "w" or "o".
 std::string_view folder_name(ObjectFolder folder);
+
+inline constexpr size_t kObjectIdSize = 52;  // characters of base32()
+inline constexpr size_t kShardSize = 2;      // of them, that name the folder in `o/`
 
 /// 32 bytes as 52 characters: the base32 of RFC 4648 in lower case, without padding.
 std::string base32(const Id32& bytes);

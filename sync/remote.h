@@ -37,13 +37,15 @@ class Remote {
   /// nothing; nobody ever puts other bytes under a name. A reader never sees part of it under this name, where the
   /// remote can do that.
   virtual Result<> put(const ObjectName& name, ByteView bytes) = 0;
-  /// The whole object, or `length` bytes from `offset`, fewer at its end. Errors: also not_found; too_large (it is larger
-  /// than `size_max`: nothing was kept).
+  /// The whole object, or `length` bytes from `offset`: fewer at its end, none beyond it. Errors: also not_found;
+  /// too_large (it is larger than `size_max`: nothing was kept).
   virtual Result<Bytes> get(const ObjectName& name, uint64_t size_max) = 0;
   virtual Result<Bytes> get_range(const ObjectName& name, uint64_t offset, uint64_t length) = 0;
   /// Its size in bytes; nothing if it is not there.
   virtual Result<std::optional<uint64_t>> stat(const ObjectName& name) = 0;
-  /// Of one folder of the remote, from where the page before ended ("" at first). May miss what was put lately.
+  /// Of one folder of the remote, from where the page before ended ("" at first). May miss what was put lately. What is
+  /// removed between two pages takes nothing else out of the later one. Errors: also invalid_argument (no page ended
+  /// there).
   virtual Result<RemoteListing> list(ObjectFolder folder, const std::string& from) = 0;
   /// That it was not there is no error.
   virtual Result<> remove(const ObjectName& name) = 0;
