@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/counters.h"
+#include "store/seal.h"
 
 namespace tain::store {
 namespace {
@@ -21,13 +22,10 @@ constexpr std::array kLabels{
     label::kBlock,        label::kSetSummand, label::kJournalFrame, label::kDirectoryHash,    label::kSlotKey,
     label::kExportKey,    label::kWrap,       label::kExportWrap,   label::kRemoteName,       label::kHead,
     label::kLocal,        label::kRing,       label::kCells,         label::kOlderMaster,
+    label::kRemoteBlob,   label::kObjectName, label::kAnnouncement,  label::kSegment,
+    label::kContentHash,  label::kChunk,      label::kPackPadding,   label::kPackId,
 };
 
-constexpr size_t kKeySize = 32;
-constexpr size_t kSaltSize = 16;  // of the KDF; its label has the same size
-constexpr size_t kSealSaltSize = 32;
-constexpr size_t kSealTextOffset = 64;  // salt and commitment
-constexpr size_t kTagSize = 16;
 constexpr size_t kBodyPrefixSize = 6;  // a record body's own schema and epoch
 constexpr size_t kEpochOffset = 4;  // in every value
 constexpr size_t kFrameEpochOffset = 12;
@@ -35,95 +33,16 @@ constexpr uint64_t kLaterCookies = uint64_t{1} << 62;  // of epochs after the fi
 constexpr unsigned kCookieEpochShift = 56;
 static_assert(uint64_t{kEpochMax - 1} << kCookieEpochShift < kLaterCookies);
 constexpr size_t kBlockClearSize = 24;  // kind, suite, schema, epoch, content id
-constexpr std::array<uint8_t, kSaltSize> kZeroSalt{};
 constexpr std::array<uint8_t, crypto_aead_xchacha20poly1305_ietf_NPUBBYTES> kZeroNonce{};  // also for the 12 of GCM
 
 static_assert(kKeySize == crypto_aead_xchacha20poly1305_ietf_KEYBYTES && kKeySize == crypto_aead_aes256gcm_KEYBYTES);
 static_assert(kTagSize == crypto_aead_xchacha20poly1305_ietf_ABYTES && kTagSize == crypto_aead_aes256gcm_ABYTES);
-static_assert(kSaltSize == crypto_generichash_blake2b_SALTBYTES &&
-              kSaltSize == crypto_generichash_blake2b_PERSONALBYTES);
 static_assert(sizeof(BlockRef::nonce) == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
-static_assert(kSealOverhead == kSealTextOffset + kTagSize);
-
-// How far down libsodium's frames reach that may hold secrets (tests/e2e/secrets).
-constexpr size_t kKdfStack = 1024;     // bytes
-constexpr size_t kCipherStack = 2048;  // bytes
-
-using Parts = std::initializer_list<ByteView>;
-
-/// The key of one message. On the stack, because guarded memory would cost more than the encryption.
-template <size_t N>
-struct MessageKey {
-  std::array<uint8_t, N> bytes;
-  MessageKey() = default;
-  ~MessageKey() { sodium_memzero(bytes.data(), N); }
-  MessageKey(const MessageKey&) = delete;
-  MessageKey& operator=(const MessageKey&) = delete;
-};
-
-void blake2b(ByteSpan out, crypto_generichash_blake2b_state& state, Parts parts) {
-  for (ByteView part : parts) crypto_generichash_blake2b_update(&state, part.data(), part.size());
-  CHECK(crypto_generichash_blake2b_final(&state, out.data(), out.size()) == 0);
-  sodium_memzero(&state, sizeof state);
-}
-
-/// `key` leaves traces in dead stack frames, where BLAKE2b had it in registers: they are overwritten.
-void kdf(ByteSpan out, ByteView key, std::string_view label, ByteView salt, Parts info) {
-  CHECK(key.size() == kKeySize && salt.size() == kSaltSize && !label.empty() && label.size() <= kSaltSize);
-  std::array<uint8_t, kSaltSize> personal{};
-  std::memcpy(personal.data(), label.data(), label.size());
-  crypto_generichash_blake2b_state state;
-  CHECK(crypto_generichash_blake2b_init_salt_personal(&state, key.data(), key.size(), out.size(), salt.data(),
-                                                      personal.data()) == 0);
-  blake2b(out, state, info);
-  sodium_stackzero(kKdfStack);
-}
-
-Id32 hash_parts(Parts parts) {
-  Id32 out;
-  crypto_generichash_blake2b_state state;
-  CHECK(crypto_generichash_blake2b_init(&state, nullptr, 0, out.size()) == 0);
-  blake2b(out, state, parts);
-  return out;
-}
-
-template <class T>
-std::array<uint8_t, sizeof(T)> little_endian(T v) {
-  std::array<uint8_t, sizeof(T)> out;
-  for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<uint8_t>(v >> (8 * i));
-  return out;
-}
 
 /// Table number and length of the database key: followed by the key, they name a value in every hash.
 std::array<uint8_t, 3> key_prefix(Table table, ByteView key) {
   CHECK(key.size() <= UINT16_MAX);
   return {static_cast<uint8_t>(table), static_cast<uint8_t>(key.size()), static_cast<uint8_t>(key.size() >> 8)};
-}
-
-/// `sealed` has the plaintext at kSealTextOffset and room for the tag behind it.
-void seal_in_place(ByteView key, std::string_view label, const Id32& ad, ByteSpan sealed) {
-  const ByteView salt = sealed.first(kSealSaltSize);
-  fill_random(sealed.first(kSealSaltSize));
-  MessageKey<64> keys;  // encryption key, commitment
-  kdf(keys.bytes, key, label, kZeroSalt, {salt, ad});
-  std::memcpy(sealed.data() + kSealSaltSize, keys.bytes.data() + kKeySize, kKeySize);
-  uint8_t* text = sealed.data() + kSealTextOffset;
-  const size_t size = sealed.size() - kSealOverhead;
-  count(Work::bytes_sealed, size);
-  crypto_aead_xchacha20poly1305_ietf_encrypt_detached(text, text + size, nullptr, text, size, ad.data(), ad.size(),
-                                                      nullptr, kZeroNonce.data(), keys.bytes.data());
-}
-
-/// `out` has sealed.size() - kSealOverhead bytes; after a failure it holds nothing of the message.
-bool open_into(ByteView key, std::string_view label, const Id32& ad, ByteView sealed, ByteSpan out) {
-  count(Work::bytes_opened, out.size());
-  MessageKey<64> keys;
-  kdf(keys.bytes, key, label, kZeroSalt, {sealed.first(kSealSaltSize), ad});
-  if (!equal_constant_time(sealed.subspan(kSealSaltSize, kKeySize), ByteView(keys.bytes).last(kKeySize))) return false;
-  const ByteView text = sealed.subspan(kSealTextOffset, out.size());
-  return crypto_aead_xchacha20poly1305_ietf_decrypt_detached(out.data(), nullptr, text.data(), text.size(),
-                                                             text.data() + text.size(), ad.data(), ad.size(),
-                                                             kZeroNonce.data(), keys.bytes.data()) == 0;
 }
 
 Secret subkey(const MasterKey& master, const VaultId& vault, uint32_t epoch, std::string_view label) {
@@ -255,32 +174,6 @@ bool suite_available(Suite suite) {
 
 std::span<const std::string_view> all_labels() {
   return kLabels;
-}
-
-Secret derive(ByteView key, std::string_view label, ByteView salt16, ByteView info, size_t size) {
-  CHECK(size == 32 || size == 64);
-  Secret out(size);
-  kdf(out.span(), key, label, salt16, {info});
-  return out;
-}
-
-Bytes seal(ByteView key, std::string_view label, ByteView associated_data, ByteView message) {
-  Bytes out;
-  out.reserve(message.size() + kSealOverhead);
-  out.resize(kSealTextOffset);
-  out.insert(out.end(), message.begin(), message.end());
-  out.resize(out.size() + kTagSize);
-  seal_in_place(key, label, hash256(associated_data), out);
-  return out;
-}
-
-Result<Secret> open_sealed(ByteView key, std::string_view label, ByteView associated_data, ByteView sealed) {
-  if (sealed.size() < kSealOverhead) return Error(Code::corrupt, "sealed value is too short");
-  Secret out(sealed.size() - kSealOverhead);
-  const bool is_open = open_into(key, label, hash256(associated_data), sealed, out.span());
-  sodium_stackzero(kCipherStack);  // the cipher's copy of the last, incomplete block
-  if (!is_open) return Error(Code::corrupt, "sealed value does not open");
-  return out;
 }
 
 Cipher::Keys::Keys(const MasterKey& master, const VaultId& vault, uint32_t epoch_of_it) : epoch(epoch_of_it) {
@@ -556,11 +449,6 @@ std::array<uint8_t, 16> block_key(const BlockId& id) {
   store_be64(key.data(), id.writer);
   store_be64(key.data() + 8, id.number);
   return key;
-}
-
-Id32 hash256(ByteView bytes) {
-  count(Work::bytes_hashed, bytes.size());
-  return hash_parts({bytes});
 }
 
 std::array<uint8_t, 16> xxh3_128(ByteView bytes) {

@@ -17,6 +17,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "store/seal.h"
 #include "store/types.h"
 
 namespace tain::store {
@@ -56,9 +57,18 @@ inline constexpr std::string_view kWrap = "tain1.wrap";
 inline constexpr std::string_view kExportWrap = "tain1.xwrap";
 // The master key before this one, while it is still needed.
 inline constexpr std::string_view kOlderMaster = "tain1.older";
-// Reserved, so that nothing else takes them.
+// Objects of a remote (store/remote_cipher.h): subkeys, and what is made with them.
 inline constexpr std::string_view kRemoteName = "tain1.name";
 inline constexpr std::string_view kHead = "tain1.head";
+inline constexpr std::string_view kRemoteBlob = "tain1.blob";
+inline constexpr std::string_view kObjectName = "tain1.obj";
+inline constexpr std::string_view kAnnouncement = "tain1.ann";
+inline constexpr std::string_view kSegment = "tain1.seg";
+inline constexpr std::string_view kContentHash = "tain1.cid";
+inline constexpr std::string_view kChunk = "tain1.chunk";
+inline constexpr std::string_view kPackPadding = "tain1.pad";
+inline constexpr std::string_view kPackId = "tain1.pack";
+// Reserved, so that nothing else takes it.
 inline constexpr std::string_view kLocal = "tain1.local";
 }  // namespace label
 
@@ -83,7 +93,6 @@ enum class Table : uint8_t { state = 1, inodes = 2, dirents = 3, xattrs = 4, blo
                              versions = 7, past_names = 8 };
 inline constexpr size_t kTableCount = 8;
 
-inline constexpr size_t kSealOverhead = 80;     // salt 32, commitment 32, tag 16
 inline constexpr size_t kRecordHeaderSize = 8;  // kind, suite, schema, epoch
 inline constexpr size_t kBlockHeaderSize = 64;
 inline constexpr uint16_t kBlockSchema = 1;
@@ -111,13 +120,6 @@ enum class Damage {
   tampering,      // the checksum matches what the seal does not: somebody changed it, or a bug did
   checksum_only,  // the seal is good: the value is intact and only its checksum was damaged
 };
-
-/// KDF(key, label, salt, info, size) of docs/format.md §1. `key` is 32 bytes, `size` 32 or 64.
-/// For keys that live: guarded memory costs several system calls.
-Secret derive(ByteView key, std::string_view label, ByteView salt16, ByteView info, size_t size);
-/// Seal and its inverse. Errors of open: corrupt.
-Bytes seal(ByteView key, std::string_view label, ByteView associated_data, ByteView message);
-Result<Secret> open_sealed(ByteView key, std::string_view label, ByteView associated_data, ByteView sealed);
 
 /// Where a block stands in its file: part of its associated data.
 struct BlockPlace {
@@ -238,8 +240,6 @@ std::array<uint8_t, kChecksumSize> value_checksum(Table table, ByteView key, Byt
 bool checksum_matches(Table table, ByteView key, ByteView value);
 /// The key of a block in the database, which its seal binds.
 std::array<uint8_t, 16> block_key(const BlockId& id);
-/// H(x): unkeyed BLAKE2b-256.
-Id32 hash256(ByteView bytes);
 /// XXH3-128, canonical form.
 std::array<uint8_t, 16> xxh3_128(ByteView bytes);
 

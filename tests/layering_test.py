@@ -25,7 +25,7 @@ SOLE_IMPORTERS = {
     r"fuse.*\.h|fuse3/.*": ["fs/session.cc", "fs/fuse_session.cc", "fs/ops*.cc", "fs/ops*.h", "fs/reply.h", "fs/init_reply.cc",
                              "fs/fuse_device.cc", "fs/fuse_version.cc"],
     r"lmdb\.h": ["store/lmdb.h", "store/lmdb.cc", "store/versions.cc"],
-    r"sodium(/.*)?\.h": ["base/secret.h", "base/secret.cc", "store/cipher.h", "store/cipher.cc", "store/kdf.cc",
+    r"sodium(/.*)?\.h": ["base/secret.h", "base/secret.cc", "store/cipher.cc", "store/seal.cc", "store/remote_cipher.cc", "store/kdf.cc",
                          "store/header*.cc", "store/versions.cc"],
     r"xxhash\.h": ["store/cipher.cc", "store/versions.cc"],
     r"nlohmann/.*": ["cli/*", "fs/control.h", "fs/control.cc"],

@@ -123,6 +123,14 @@ TEST(CipherVectorsTest, EveryLabelHasItsKnownSubkey) {
       {"tain1.cells", "5c53a293a6c65913c84502a546f8a46f759c58debf624451dd7cef0f47a5a387"},
       {"tain1.older", "4f2103da60cd607534be0217517ce54935bd2c0258a7e1550dc60672c258282b"},
       {"tain1.ring", "f9a0d9561b5371b39a519983d03b899be367867ffeadfe837b70dc4bd5841d45"},
+      {"tain1.blob", "2c81ef7d49e69a5ab201e203ebb2e2a2154340a3ff5ace566ebf4567c2ff6cd1"},
+      {"tain1.obj", "49c963b329121071c1af0d8057be368b58d4ace05ff2b2d685bbb1911f9af731"},
+      {"tain1.ann", "e35847f90cd4d8e2e331e5217f9f95ce08378112eb873e447e483947d93c9098"},
+      {"tain1.seg", "51e5a08dbf701f2277756259c7e546924bfb6a19fcfa6575bf682aa3fb2a8188"},
+      {"tain1.cid", "6b5163d83253d0f323dfdbf1b7710e155b255c687aab45f8435d141abeb4b9b4"},
+      {"tain1.chunk", "4c89b8c47600abddda28de8346b63ac3c9d9aae88bfc76e08815dccd3f153f70"},
+      {"tain1.pad", "5aaf9fb98124b34ca2b26060483603101464deccc96d73224cfb5ebba44ee563"},
+      {"tain1.pack", "f0b7454e0ef28b3471d35ade0d34c4f27bf0126dc5fa711b17759c9da5b4555e"},
   };
   const Bytes epoch{kEpoch, 0, 0, 0};
 

@@ -81,7 +81,7 @@ std::map<std::string, std::string>* VectorsTest::answers_ = nullptr;
 
 void VectorsTest::compare_labels() {
   const MasterKey key = master();
-  EXPECT_EQ(all_labels().size(), 24u);
+  EXPECT_EQ(all_labels().size(), 32u);
   for (std::string_view label : all_labels()) {
     for (size_t size : {size_t{32}, size_t{64}})
       expect("kdf " + std::to_string(size) + " " + std::string(label),

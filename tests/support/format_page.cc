@@ -51,12 +51,13 @@ std::string rows(ByteView bytes) {
 
 }  // namespace
 
-FormatPage::FormatPage(const std::string& source) : examples_(read_page(source + "/docs/format.md")) {}
+FormatPage::FormatPage(const std::string& source, const std::string& page)
+    : page_(page), examples_(read_page(source + "/" + page)) {}
 
 void FormatPage::expect_example(const std::string& name, ByteView bytes) const {
   const auto it = examples_.find(name);
   const bool same = it != examples_.end() && std::equal(bytes.begin(), bytes.end(), it->second.begin(), it->second.end());
-  EXPECT_TRUE(same) << "docs/format.md §8 should show for\n" << name << "\n" << rows(bytes);
+  EXPECT_TRUE(same) << page_ << " should show for\n" << name << "\n" << rows(bytes);
 }
 
 std::vector<std::string> FormatPage::names() const {

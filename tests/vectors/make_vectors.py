@@ -113,7 +113,8 @@ def argon2id(password, salt, passes, memory):
 LABELS = ["tain1.hdrmac", "tain1.kcv", "tain1.record", "tain1.content", "tain1.journal", "tain1.set", "tain1.dirhash",
           "tain1.xk", "tain1.hm", "tain1.rec", "tain1.blk", "tain1.cells", "tain1.jrn", "tain1.sd", "tain1.dh",
           "tain1.kek", "tain1.export", "tain1.wrap", "tain1.xwrap", "tain1.name", "tain1.head", "tain1.local",
-          "tain1.ring", "tain1.older"]
+          "tain1.ring", "tain1.older", "tain1.blob", "tain1.obj", "tain1.ann", "tain1.seg", "tain1.cid", "tain1.chunk",
+          "tain1.pad", "tain1.pack"]
 KDF_COST = (2, 64 << 20)
 NOW = 1_790_000_000
 
