@@ -23,6 +23,8 @@ inline constexpr size_t kInlineMax = 65536;      // bytes of content in a record
 inline constexpr size_t kChunkSize = 65536;      // bytes of plaintext, at most
 inline constexpr size_t kListMax = 1024;         // chunks of a list
 inline constexpr uint8_t kListHeightMax = 3;
+/// How many data chunks one chunk of a list of that height stands for.
+constexpr uint64_t chunks_covered(uint8_t height) { return uint64_t{1} << (10 * height); }
 
 using Hash = Id32;    // keyed, of content (docs/remote-protocol.md §3.4)
 using PackId = Id16;
@@ -61,7 +63,7 @@ struct ChunkList {
 struct FileContent {
   uint64_t size = 0;  // bytes
   store::Time mtime;
-  Hash hash{};        // of the bytes, or of the list
+  Hash hash{};        // of the bytes, wherever they are
   std::variant<Bytes, ChunkList> data;
   bool operator==(const FileContent&) const = default;
 };

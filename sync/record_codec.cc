@@ -89,9 +89,6 @@ std::vector<Link> get_links(Reader& in) {
   return links;
 }
 
-/// How many data chunks one chunk of a list of that height covers: 1024ʰ.
-uint64_t covered(uint8_t height) { return uint64_t{1} << (10 * height); }
-
 void put_chunk(Writer& out, const Chunk& chunk) {
   out.u64(chunk.index).raw(chunk.hash).raw(chunk.pack).u32(chunk.offset).u32(chunk.length);
 }
@@ -107,7 +104,7 @@ std::vector<Chunk> get_chunks(Reader& in, uint8_t height) {
   std::vector<Chunk> chunks;
   const size_t count = in.u16();
   if (count > kListMax) in.fail();
-  const uint64_t step = covered(height);
+  const uint64_t step = chunks_covered(height);
   const size_t longest = height == 0 ? kChunkSize : kListBytesMax;
   for (size_t i = 0; i < count && !in.failed(); ++i) {
     const Chunk chunk = get_chunk(in);
