@@ -31,10 +31,6 @@ Id32 name_of_segment(const store::RemoteCipher& cipher, WriterId writer, uint64_
   return cipher.object_name(ObjectKind::segment, object_id(writer, n));
 }
 
-void put_reached(Writer& out, const Reached& reached) { out.u64(reached.writer).u64(reached.n).raw(reached.chain); }
-
-Reached get_reached(Reader& in) { return {.writer = in.u64(), .n = in.u64(), .chain = in.array<32>()}; }
-
 void sign(const store::SigningKey& key, ObjectKind kind, Bytes& body) {
   const store::Signature signature = key.sign(kind, body);
   body.insert(body.end(), signature.begin(), signature.end());
@@ -100,6 +96,31 @@ Result<Segment> decode_segment(ByteView body) {
 
 }  // namespace
 
+void put_reached(Writer& out, const Reached& reached) { out.u64(reached.writer).u64(reached.n).raw(reached.chain); }
+
+Reached get_reached(Reader& in) { return {.writer = in.u64(), .n = in.u64(), .chain = in.array<32>()}; }
+
+void put_announcement(Writer& out, const Announcement& announcement) {
+  out.u64(announcement.writer).raw(announcement.device).raw(announcement.key).string16(as_bytes(announcement.label));
+  put_reached(out, announcement.before);
+  out.u64(announcement.hlc);
+}
+
+Announcement get_announcement(Reader& in) {
+  Announcement out;
+  out.writer = in.u64();
+  out.device = in.array<16>();
+  out.key = in.array<store::kPublicKeySize>();
+  out.label = std::string(as_text(in.string16()));
+  out.before = get_reached(in);
+  out.hlc = in.u64();
+  const bool has_predecessor = out.before.writer != 0;
+  const bool fits = out.writer != 0 && out.before.writer != out.writer && is_label(out.label) &&
+                    (has_predecessor || out.before == Reached{});
+  if (!fits) in.fail();
+  return out;
+}
+
 ObjectName announcement_name(const store::RemoteCipher& cipher, WriterId writer) {
   return {.folder = ObjectFolder::announcements, .id = name_of_announcement(cipher, writer)};
 }
@@ -116,10 +137,8 @@ Bytes seal_announcement(const store::RemoteCipher& cipher, const store::SigningK
   CHECK(is_label(announcement.label) && announcement.writer != 0);
   Bytes body;
   Writer out(body);
-  out.u16(kProtocolVersion).u64(announcement.writer).raw(announcement.device).raw(announcement.key);
-  out.string16(as_bytes(announcement.label));
-  put_reached(out, announcement.before);
-  out.u64(announcement.hlc);
+  out.u16(kProtocolVersion);
+  put_announcement(out, announcement);
   sign(key, ObjectKind::announcement, body);
   return cipher.seal_object(ObjectKind::announcement, name_of_announcement(cipher, announcement.writer), body);
 }
@@ -130,17 +149,8 @@ Result<Announcement> open_announcement(const store::RemoteCipher& cipher, const 
   const Signed parts = TRY(split(bytes, "announcement"));
   Reader in(parts.body);
   in.u16();
-  Announcement out;
-  out.writer = in.u64();
-  out.device = in.array<16>();
-  out.key = in.array<store::kPublicKeySize>();
-  out.label = std::string(as_text(in.string16()));
-  out.before = get_reached(in);
-  out.hlc = in.u64();
-  const bool has_predecessor = out.before.writer != 0;
-  const bool fits = in.done() && out.writer != 0 && out.before.writer != out.writer && is_label(out.label) &&
-                    (has_predecessor || out.before == Reached{}) && name == announcement_name(cipher, out.writer);
-  if (!fits) return bad_object("announcement");
+  Announcement out = get_announcement(in);
+  if (!in.done() || name != announcement_name(cipher, out.writer)) return bad_object("announcement");
   if (!is_signed_by(out.key, ObjectKind::announcement, parts.body, parts.signature)) return bad_object("signature of an announcement");
   return out;
 }

@@ -79,6 +79,12 @@ Bytes seal_segment(const store::RemoteCipher& cipher, const store::SigningKey& k
 Result<Segment> open_segment(const store::RemoteCipher& cipher, const store::PublicKey& key, WriterId writer, uint64_t n,
                              ByteView object);
 
+/// Parts of the bodies, as other formats use them too. What get_…() takes from foreign bytes fails with the reader.
+void put_reached(Writer& out, const Reached& reached);
+Reached get_reached(Reader& in);
+void put_announcement(Writer& out, const Announcement& announcement);
+Announcement get_announcement(Reader& in);
+
 /// The chain value of a segment's object.
 Id32 chain_value(ByteView object);
 

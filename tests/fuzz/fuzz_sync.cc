@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Any bytes as what other devices tell: an error, or a value whose encoding is those very bytes.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+#include "base/check.h"
+#include "base/secret.h"
+#include "sync/known_writers.h"
+#include "sync/record_codec.h"
+
+using namespace tain;
+using namespace tain::sync;
+
+namespace {
+
+bool same(ByteView a, ByteView b) { return as_text(a) == as_text(b); }
+
+void check_record(ByteView bytes) {
+  const auto record = decode_record(bytes);
+  CHECK(record.ok() ? same(encode_record(*record), bytes) : record.is(Code::corrupt));
+}
+
+void check_list(ByteView bytes, uint8_t height) {
+  const auto chunks = decode_chunks(bytes, height);
+  CHECK(chunks.ok() ? same(encode_chunks(*chunks), bytes) : chunks.is(Code::corrupt));
+}
+
+void check_writer(ByteView bytes) {
+  const auto writer = KnownWriters::decode(bytes);
+  CHECK(writer.ok() ? same(KnownWriters::encode(*writer), bytes) : writer.is(Code::corrupt));
+}
+
+void check_name(ByteView bytes) {
+  const auto name = ObjectName::parse(as_text(bytes));
+  CHECK(!name.has_value() || same(as_bytes(name->path()), bytes));
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static const bool ready = init_crypto().ok();
+  if (!ready) std::abort();
+  if (size == 0) return 0;
+  // The first byte says what the rest is.
+  const ByteView input(data + 1, size - 1);
+  switch (data[0] % 4) {
+    case 0: check_record(input); break;
+    case 1: check_list(input, static_cast<uint8_t>(data[0] / 4 % 8)); break;
+    case 2: check_writer(input); break;
+    default: check_name(input);
+  }
+  return 0;
+}
