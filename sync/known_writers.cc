@@ -88,13 +88,14 @@ std::vector<Reached> KnownWriters::missing(const Segment& segment) const {
   return out;
 }
 
-void KnownWriters::note_applied(const Segment& segment, const Id32& chain) {
-  KnownWriter& writer = writers_.at(segment.writer);
+KnownWriter KnownWriters::after(const Segment& segment, const Id32& chain) const {
+  KnownWriter writer = writers_.at(segment.writer);
   CHECK(segment.n == writer.applied.n + 1);
   writer.applied = {.writer = segment.writer, .n = segment.n, .chain = chain};
   writer.vector = segment.vector;
   writer.chains.push_back(chain);
   if (writer.chains.size() > kChainsKept) writer.chains.pop_front();
+  return writer;
 }
 
 void KnownWriters::stop_following(WriterId writer) {

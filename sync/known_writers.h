@@ -58,8 +58,8 @@ class KnownWriters {
   Result<> check(const Segment& segment, Contradiction* what = nullptr) const;
   /// What it comes after and is not applied yet; empty: it is ready.
   std::vector<Reached> missing(const Segment& segment) const;
-  /// The segment, checked and ready, was applied.
-  void note_applied(const Segment& segment, const Id32& chain);
+  /// What is known of its writer once the segment, checked and ready, is applied; restore() makes that so.
+  KnownWriter after(const Segment& segment, const Id32& chain) const;
   void stop_following(WriterId writer);
 
   /// Whether segment n of that writer was applied.

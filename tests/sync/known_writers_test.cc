@@ -8,8 +8,6 @@
 namespace tain::sync {
 namespace {
 
-using test::RandomValues;
-
 Id32 chain_of(WriterId writer, uint64_t n) {
   Id32 out{};
   out[0] = static_cast<uint8_t>(writer);
@@ -39,7 +37,7 @@ class KnownWritersTest : public testing::Test {
   void apply(const Segment& what) {
     ASSERT_TRUE(known_.check(what).ok());
     ASSERT_TRUE(known_.missing(what).empty());
-    known_.note_applied(what, chain_of(what.writer, what.n));
+    known_.restore(known_.after(what, chain_of(what.writer, what.n)));
   }
   Contradiction contradicts(const Segment& what) {
     Contradiction out{};
@@ -169,7 +167,7 @@ TEST_F(KnownWritersTest, WhatIsLongAgoIsForgottenAndNotHeldAgainstAnybody) {
   for (uint64_t n = 1; n <= kChainsKept + 5; ++n) {
     Segment next = segment(1, n);
     next.chain_before = known_.find(1)->applied.chain;
-    known_.note_applied(next, chain_of(1, n));
+    known_.restore(known_.after(next, chain_of(1, n)));
   }
   EXPECT_EQ(known_.find(1)->chains.size(), kChainsKept);
   Reached early = reached(1, 3);
@@ -221,7 +219,7 @@ TEST(KnownWritersRandomTest, EveryOrderOfArrivalIsAppliedCausally) {
           const auto found = bag.find({next.writer, next.n});
           if (most == 0 || found == bag.end() || !device.known.missing(found->second).empty()) continue;
           ASSERT_TRUE(device.known.check(found->second).ok()) << seed;
-          device.known.note_applied(found->second, chain_of(next.writer, next.n));
+          device.known.restore(device.known.after(found->second, chain_of(next.writer, next.n)));
           device.log.push_back({next.writer, next.n});
           const size_t before = past_size.at(found->first);
           ASSERT_GE(device.log.size(), before + 1);
@@ -246,7 +244,7 @@ TEST(KnownWritersRandomTest, EveryOrderOfArrivalIsAppliedCausally) {
       const Segment next = segment(device.writer, n, device.known.vector(device.writer));
       ASSERT_TRUE(device.known.check(next).ok()) << seed;
       past_size[{device.writer, n}] = device.log.size();
-      device.known.note_applied(next, chain_of(device.writer, n));
+      device.known.restore(device.known.after(next, chain_of(device.writer, n)));
       device.log.push_back({device.writer, n});
       bag[{device.writer, n}] = next;
     }

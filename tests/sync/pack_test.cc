@@ -12,8 +12,6 @@
 namespace tain::sync {
 namespace {
 
-using test::RandomValues;
-
 class PackTest : public testing::Test {
  protected:
   /// Takes packs and keeps them by their id.

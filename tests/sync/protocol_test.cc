@@ -20,8 +20,8 @@ std::array<uint8_t, N> counting(uint8_t first) {
   return out;
 }
 
-const tain::test::FormatPage& page() {
-  static const tain::test::FormatPage examples(TAIN_SOURCE_DIR, "docs/remote-protocol.md");
+const test::FormatPage& page() {
+  static const test::FormatPage examples(TAIN_SOURCE_DIR, "docs/remote-protocol.md");
   return examples;
 }
 
@@ -81,11 +81,11 @@ TEST(ProtocolTest, Names) {
 
 TEST(ProtocolTest, Objects) {
   {
-    tain::test::FixedRandom fixed;
+    test::FixedRandom fixed;
     page().expect_example("announcement", seal_announcement(cipher(), key(), {.writer = 7, .device = counting<16>(0x50), .key = key().public_key(), .label = "Laptop", .before = {}, .hlc = 0x0190'0000'0000'0000}));
   }
   {
-    tain::test::FixedRandom fixed;
+    test::FixedRandom fixed;
     const Segment segment{.writer = 7, .n = 1, .chain_before = {}, .hlc = 0x0190'0000'0002'0000, .vector = {{6, 3, counting<32>(0xe0)}}, .packs = {{.id = counting<16>(0xc0), .size = 4608, .hash = counting<32>(0x10)}}, .records = {a_record()}};
     page().expect_example("segment", seal_segment(cipher(), key(), segment));
   }

@@ -13,7 +13,7 @@
 
 #include "sync/segment.h"
 
-namespace tain::sync::test {
+namespace tain::sync {
 
 class RandomValues {
  public:
@@ -127,4 +127,4 @@ class RandomValues {
   std::mt19937_64 engine_;
 };
 
-}  // namespace tain::sync::test
+}  // namespace tain::sync

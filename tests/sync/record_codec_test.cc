@@ -9,8 +9,6 @@
 namespace tain::sync {
 namespace {
 
-using test::RandomValues;
-
 EntryRecord a_file() {
   RandomValues random(7);
   EntryRecord record{.entry = {random.id<16>()}, .type = DT_REG, .location = {}, .content = {}, .attributes = {}};

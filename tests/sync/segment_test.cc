@@ -10,8 +10,6 @@
 namespace tain::sync {
 namespace {
 
-using test::RandomValues;
-
 store::MasterKey counting_key(uint8_t first) {
   store::MasterKey key{Secret(32)};
   std::iota(key.secret.span().begin(), key.secret.span().end(), first);
