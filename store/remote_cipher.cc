@@ -75,7 +75,7 @@ Result<Bytes> RemoteCipher::open_object(ObjectKind kind, const Id32& name, ByteV
   Reader reader(text);
   const uint32_t length = reader.u32();
   // One encoding for each body: the padding is of zeros, and as long as it has to be.
-  const ByteView body = reader.raw(length);
+  reader.raw(length);
   if (reader.failed() || object.size() != padded_size(kSealOverhead + kLengthSize + uint64_t{length}))
     return Error(Code::corrupt, "object has a wrong length inside");
   const ByteView zeros = reader.raw(reader.remaining());
