@@ -16,9 +16,9 @@ namespace tain::sync {
 
 namespace {
 
-constexpr size_t kSegmentMax = 255;    // bytes of a name in a path
+constexpr size_t kPathNameMax = 255;   // bytes of a name in a path
 constexpr size_t kHostMax = 253;       // RFC 1035
-constexpr size_t kLabelMax = 63;       // of a host's name
+constexpr size_t kHostLabelMax = 63;   // of a host's name
 constexpr size_t kUserMax = 255;
 constexpr size_t kBucketMin = 3;
 constexpr size_t kBucketMax = 63;
@@ -102,7 +102,7 @@ Result<std::string> parse_path(std::string_view text, const char* form) {
     if (name->empty()) return bad("two slashes in a row in its path", form);
     if (*name == "." || *name == "..") return bad(". and .. are not allowed in its path", form);
     if (name->find('/') != std::string::npos) return bad("an encoded slash in its path", form);
-    if (name->size() > kSegmentMax) return bad("a name of more than 255 bytes in its path", form);
+    if (name->size() > kPathNameMax) return bad("a name of more than 255 bytes in its path", form);
     (out += '/') += *name;
   }
   return out;
@@ -124,7 +124,7 @@ Result<std::string> parse_host_name(std::string_view text, const char* form) {
   if (host.size() > kHostMax) return bad("a host of more than 253 characters", form);
   const auto labels = split(host, '.');
   for (const std::string_view label : labels)
-    if (label.empty() || label.size() > kLabelMax || !consists_of(label, "-_") || label.front() == '-' || label.back() == '-')
+    if (label.empty() || label.size() > kHostLabelMax || !consists_of(label, "-_") || label.front() == '-' || label.back() == '-')
       return bad("no name of a host (one with other letters is written as xn--…)", form);
   // What ends in a number is an address, and not every program reads 0177.1 or 0x7f.1 alike.
   const std::string_view last = labels.back();
