@@ -25,6 +25,8 @@ std::optional<Table> table_of(Kind kind) {
     case Kind::orphan: return Table::orphans;
     case Kind::version: return Table::versions;
     case Kind::past_name: return Table::past_names;
+    case Kind::mark: return Table::marks;
+    case Kind::note: return Table::notes;
     case Kind::map_node:
     case Kind::data_block: break;
   }

@@ -29,6 +29,8 @@ const char* record_name(Table table) {
     case Table::orphans: return "orphan";
     case Table::versions: return "version";
     case Table::past_names: return "past name";
+    case Table::marks: return "mark of a change";
+    case Table::notes: return "note of sync";
     case Table::blocks: return "block";
     case Table::state: return "state";
   }
@@ -74,9 +76,12 @@ std::optional<Catalog::OpenedRecord> Catalog::open(Table table, const StoredValu
     why = bytes.error().message();
   }
   damaged_tables_.insert(table);
-  complain(Part::record, value.key.first,
+  // Marks and notes are of no entry, and can be done without: whoever mirrors the vault looks again.
+  const bool is_note = table == Table::marks || table == Table::notes;
+  complain(Part::record, is_note ? 0 : value.key.first,
            std::string(record_name(table)) + (table == Table::dirents ? " in this directory" : " record") +
-               " is damaged: " + why)
+               " is damaged: " + why,
+           is_note)
       .damage = out.damage;
   return std::nullopt;
 }
@@ -149,6 +154,12 @@ void Catalog::read_table(Table table, const Progress& progress) {
             past_names.push_back({.name = std::move(*name), .stale = value.stale});
         }
         break;
+      case Table::marks:
+        if (!open(table, value, Kind::mark, kMarkSchema)) unreadable_notes.emplace_back(table, value.key);
+        break;
+      case Table::notes:
+        if (!open(table, value, Kind::note, kNoteSchema)) unreadable_notes.emplace_back(table, value.key);
+        break;
       case Table::blocks:
       case Table::state: break;
     }
@@ -156,7 +167,8 @@ void Catalog::read_table(Table table, const Progress& progress) {
 }
 
 void Catalog::read(const Progress& progress) {
-  for (Table table : {Table::inodes, Table::dirents, Table::xattrs, Table::orphans, Table::versions, Table::past_names})
+  for (Table table : {Table::inodes, Table::dirents, Table::xattrs, Table::orphans, Table::versions, Table::past_names,
+                      Table::marks, Table::notes})
     read_table(table, progress);
   for (auto& [ino, inode] : inodes) {
     inode.has_xattrs = with_xattrs.contains(ino);

@@ -74,6 +74,7 @@ class Catalog {
   bool digests_match = true;
   std::array<SetDigest, kTableCount + 1> found_sets{};     // once checked: of what is there
   std::vector<std::pair<Table, RecordKey>> bad_checksums;  // over good seals
+  std::vector<std::pair<Table, RecordKey>> unreadable_notes;  // and marks
 
   BlockFinder& finder() { return finder_; }
   const Survey& survey() const { return survey_; }

@@ -67,6 +67,8 @@ std::string_view record_kind(Table table) {
     case Table::orphans: return "orphan";
     case Table::versions: return "version";
     case Table::past_names: return "past name";
+    case Table::marks: return "mark";
+    case Table::notes: return "note";
   }
   return "unknown";
 }

@@ -86,12 +86,13 @@ using ExportKey = Key<struct ExportPurpose>;  // K_exp of one key slot
 
 /// What kinds of value there are (docs/format.md §5). The numbers are the format's.
 enum class Kind : uint8_t { inode = 1, dirent = 2, xattrs = 3, map_node = 4, data_block = 5, state = 6, orphan = 7,
-                            version = 8, past_name = 12 };
+                            version = 8, past_name = 12, mark = 13, note = 14 };
 
 /// Tables of the database; the numbers are the format's.
 enum class Table : uint8_t { state = 1, inodes = 2, dirents = 3, xattrs = 4, blocks = 5, orphans = 6,
-                             versions = 7, past_names = 8 };
-inline constexpr size_t kTableCount = 8;
+                             versions = 7, past_names = 8, marks = 9, notes = 10 };
+inline constexpr size_t kTableCount = 10;
+inline constexpr size_t kTableCountOldest = 8;  // of vaults that were last written by a tain without sync
 
 inline constexpr size_t kRecordHeaderSize = 8;  // kind, suite, schema, epoch
 inline constexpr size_t kBlockHeaderSize = 64;

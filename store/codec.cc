@@ -8,6 +8,8 @@
 namespace tain::store {
 namespace {
 
+constexpr uint32_t kStateMarksChanges = 1;  // a flag of the state
+
 void put_time(Writer& w, const Time& t) { w.i64(t.seconds).u32(t.nanoseconds); }
 Time get_time(Reader& r) {
   Time t;
@@ -299,6 +301,7 @@ Bytes encode_state(const State& state) {
   const RetentionPolicy& retention = state.retention;
   w.i64(retention.states.all_s).i64(retention.states.hourly_s).i64(retention.states.daily_s);
   w.i64(retention.states.monthly_s).i64(retention.trash_s);
+  w.u32(state.marks_changes ? kStateMarksChanges : 0);
   return out;
 }
 
@@ -312,8 +315,9 @@ Result<State> decode_state(ByteView body, uint16_t schema) {
   state.journal_chain = r.array<32>();
   state.hlc = r.u64();
   state.device = r.array<16>();
-  if (r.u8() != kTableCount - 1) r.fail();
-  for (uint8_t table = 2; table <= kTableCount; ++table) {
+  const size_t tables = schema >= 3 ? kTableCount : kTableCountOldest;
+  if (r.u8() != tables - 1) r.fail();
+  for (uint8_t table = 2; table <= tables; ++table) {
     if (r.u8() != table) r.fail();
     state.sets[table].count = r.u64();
     state.sets[table].sum = r.array<32>();
@@ -328,6 +332,11 @@ Result<State> decode_state(ByteView body, uint16_t schema) {
       *age = r.i64();
       if (*age < 0) r.fail();
     }
+  }
+  if (schema >= 3) {
+    const uint32_t flags = r.u32();
+    if ((flags & ~kStateMarksChanges) != 0) r.fail();
+    state.marks_changes = (flags & kStateMarksChanges) != 0;
   }
   if (!r.done() || state.next_ino <= raw(kRootIno)) return bad("state");
   return state;

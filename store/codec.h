@@ -15,11 +15,13 @@ namespace tain::store {
 inline constexpr uint16_t kInodeSchema = 1;
 inline constexpr uint16_t kDirentSchema = 1;
 inline constexpr uint16_t kXattrsSchema = 1;
-inline constexpr uint16_t kStateSchema = 2;
-inline constexpr uint16_t kStateSchemaOldest = 1;  // without a retention policy
+inline constexpr uint16_t kStateSchema = 3;
+inline constexpr uint16_t kStateSchemaOldest = 1;  // without a retention policy; 2: without marks and notes
 inline constexpr uint16_t kOrphanSchema = 1;
 inline constexpr uint16_t kVersionSchema = 1;
 inline constexpr uint16_t kPastNameSchema = 1;
+inline constexpr uint16_t kMarkSchema = 1;
+inline constexpr uint16_t kNoteSchema = 1;
 
 /// Count and keyed digest of one table's values.
 struct SetDigest {
@@ -42,6 +44,7 @@ struct State {
   uint64_t retired_inodes = 0;         // those that are not, but stay (ADR 13)
   uint64_t retired_content_bytes = 0;  // and theirs
   RetentionPolicy retention;
+  bool marks_changes = false;  // each commit says in the table marks what it changed
   bool operator==(const State&) const = default;
 };
 

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/secret.h"
+#include "store/notes.h"
 
 namespace tain::store {
 namespace {
@@ -253,7 +254,7 @@ Result<> Committer::commit() noexcept {
 
   std::vector<CommittedMap> maps;
   auto written = write(frozen, position, BlockOrder::as_written, maps);
-  if (written.is(Code::no_space) && write_empty(state_.retention).ok()) {
+  if (written.is(Code::no_space) && write_empty().ok()) {
     maps.clear();
     written = write(frozen, position, BlockOrder::longest_first, maps);
   }
@@ -288,11 +289,11 @@ void Committer::report(const Result<>& committed) {
 
 /// On a full disk: what the last commit freed is not used by LMDB before the commit after the next, because the last
 /// state must survive a crash of the next commit. So make an empty one, for which the reserve is kept.
-Result<> Committer::write_empty(const RetentionPolicy& policy, const std::function<Result<>(Batch&)>& work) {
+Result<> Committer::write_empty(const std::function<Result<>(Batch&)>& work, const std::function<void(State&)>& change) {
   Batch batch = TRY(Batch::begin(set_.database(), state_));
   if (work) TRY(work(batch));
   State state = state_;  // with the journal's old position: its frames are still needed
-  state.retention = policy;
+  if (change) change(state);
   ++state.commit_number;
   fill_random(state.commit_id);
   State stored = TRY(std::move(batch).commit(state));
@@ -303,12 +304,12 @@ Result<> Committer::write_empty(const RetentionPolicy& policy, const std::functi
 
 Result<> Committer::free_pages() noexcept {
   std::lock_guard one_commit(commit_mutex_);
-  return write_empty(state_.retention);
+  return write_empty();
 }
 
 Result<> Committer::rewrite(const std::function<Result<>(Batch&)>& work) noexcept {
   std::lock_guard one_commit(commit_mutex_);
-  return write_empty(state_.retention, work);
+  return write_empty(work);
 }
 
 Result<> Committer::erase_journal() noexcept {
@@ -323,7 +324,12 @@ Result<> Committer::erase_journal() noexcept {
 
 Result<> Committer::set_retention(const RetentionPolicy& policy) noexcept {
   std::lock_guard one_commit(commit_mutex_);
-  return write_empty(policy);
+  return write_empty({}, [&](State& state) { state.retention = policy; });
+}
+
+Result<> Committer::set_marks_changes(bool wanted) noexcept {
+  std::lock_guard one_commit(commit_mutex_);
+  return write_empty({}, [&](State& state) { state.marks_changes = wanted; });
 }
 
 /// What to seal: whole blocks, and patches for the blocks that they lie over.
@@ -479,6 +485,7 @@ Result<State> Committer::write(const Frozen& frozen, const JournalPosition& posi
       TRY(batch.put_record(Table::dirents, key, Kind::dirent, kDirentSchema, encode_dirent(dirent), false));
   }
   TRY(map_writer.store(batch));
+  if (state_.marks_changes) TRY(put_marks(batch, frozen, state_.commit_number + 1));
 
   State state = state_;
   state.next_ino = frozen.next_ino;

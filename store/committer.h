@@ -53,6 +53,8 @@ class Committer {
 
   /// From now on the vault keeps that; durable when it returns. Errors: no_space, io, corrupt.
   Result<> set_retention(const RetentionPolicy& policy) noexcept;
+  /// From the next commit on it marks what it changes (store/notes.h), or not. Errors: those.
+  Result<> set_marks_changes(bool wanted) noexcept;
 
   State state() const;
   uint64_t journal_frames() const { return frames_.load(std::memory_order_relaxed); }
@@ -70,7 +72,8 @@ class Committer {
     BlockRef ref;                  // of the sealed block
   };
   Result<std::vector<BlockJob>> plan_blocks(const Frozen& frozen);
-  Result<> write_empty(const RetentionPolicy& policy, const std::function<Result<>(Batch&)>& work = {});
+  /// A commit of what `work` puts alone; `change` alters the state.
+  Result<> write_empty(const std::function<Result<>(Batch&)>& work = {}, const std::function<void(State&)>& change = {});
   bool write_frame(Tick target);
   void report(const Result<>& committed);
   /// On a full disk the longest values come first: there are fewest rows of free pages for them (SpaceNeed::fits).

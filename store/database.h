@@ -140,6 +140,8 @@ class Batch {
   /// reserved_block_sealed().
   Result<ByteSpan> reserve_block(const BlockId& id, size_t size);
   void reserved_block_sealed(const BlockId& id, ByteView value);
+  /// The value as this transaction has it, until its next change.
+  Result<std::optional<ByteView>> get(Table table, ByteView key) { return txn_.get(table, key); }
   /// Harmless when the key is not there.
   Result<> remove(Table table, ByteView key);
   /// Seals a record of the older epoch anew, whatever it says. False: it is not there, not of that epoch, or damaged.

@@ -167,22 +167,40 @@ Result<std::unique_ptr<Env>> Env::open(const std::string& path, const Options& o
   int dead = 0;
   mdb_reader_check(out->env_, &dead);  // slots of killed processes would pin old pages
 
-  MDB_txn* txn = nullptr;
-  if (int rc = mdb_txn_begin(out->env_, nullptr, options.create ? 0 : MDB_RDONLY, &txn); rc != 0)
-    return lmdb_error(rc, "open database");
-  for (Table table : kTables) {
-    const unsigned flags = options.create ? MDB_CREATE : 0;
-    if (int rc = mdb_dbi_open(txn, table_name(table), flags, &out->dbi_[static_cast<size_t>(table)]); rc != 0) {
-      mdb_txn_abort(txn);
-      if (rc == MDB_NOTFOUND) return Error(Code::corrupt, std::string("table ") + table_name(table) + " is missing");
-      return lmdb_error(rc, "open table");
-    }
-  }
-  if (int rc = mdb_txn_commit(txn); rc != 0) return lmdb_error(rc, "open database");
+  bool create = options.create;
+  if (!create && !options.read_only) create = TRY(out->lacks_tables());
+  TRY(out->open_tables(create));
   TRY(out->map_file());
   if (!options.read_only) TRY(out->cover_pages());
   else if (!out->covers_pages()) out->pages_ = out->file_pages_;
   return out;
+}
+
+Result<bool> Env::lacks_tables() {
+  MDB_txn* txn = nullptr;
+  if (int rc = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn); rc != 0) return lmdb_error(rc, "open database");
+  bool lacks = false;
+  for (Table table : kTables) {
+    MDB_dbi unused = 0;
+    const int rc = mdb_dbi_open(txn, table_name(table), 0, &unused);
+    lacks = lacks || (rc == MDB_NOTFOUND && may_be_missing(table));
+  }
+  mdb_txn_abort(txn);  // and with it the handles
+  return lacks;
+}
+
+Result<> Env::open_tables(bool create) {
+  MDB_txn* txn = nullptr;
+  if (int rc = mdb_txn_begin(env_, nullptr, create ? 0 : MDB_RDONLY, &txn); rc != 0) return lmdb_error(rc, "open database");
+  for (Table table : kTables) {
+    const int rc = mdb_dbi_open(txn, table_name(table), create ? MDB_CREATE : 0, &dbi_[static_cast<size_t>(table)]);
+    if (rc == 0 || (rc == MDB_NOTFOUND && may_be_missing(table))) continue;  // tain reads without LMDB
+    mdb_txn_abort(txn);
+    if (rc == MDB_NOTFOUND) return Error(Code::corrupt, std::string("table ") + table_name(table) + " is missing");
+    return lmdb_error(rc, "open table");
+  }
+  if (int rc = mdb_txn_commit(txn); rc != 0) return lmdb_error(rc, "open database");
+  return {};
 }
 
 Result<> Env::map_file() {

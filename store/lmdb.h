@@ -66,6 +66,8 @@ class Env {
   Env() = default;
   /// What the disk has for the file, apart from its free pages.
   FreeSpace space_on_disk() const;
+  Result<bool> lacks_tables();
+  Result<> open_tables(bool create);
   Result<> map_file();
   /// The database file, open for reading and writing. Remains LMDB's.
   int descriptor() const;
@@ -88,7 +90,7 @@ class Env {
   PageSource file_pages_;  // the same, read with pread
   ReadAround read_around_;
   std::string path_;
-  std::array<MDB_dbi, kTableCount + 1> dbi_{};  // by table number
+  std::array<MDB_dbi, kTableCount + 1> dbi_{};  // by table number; 0: missing (snapshot.h, may_be_missing)
   std::atomic<uint64_t> committing_{0};         // the last transaction whose commit may have begun
   std::mutex idle_mutex_;
   std::shared_ptr<const Snapshot> snapshot_;  // the one last asked for; guarded by idle_mutex_

@@ -58,6 +58,7 @@ class Repair {
 
   Result<> run() {
     TRY(mend_checksums());
+    TRY(drop_notes());
     TRY(mend_namespace());
     for (auto& [ino, entry] : catalog_.inodes) TRY(mend_inode(ino, entry));
     TRY(mend_leftovers());
@@ -101,6 +102,14 @@ class Repair {
       }
       say("the checksum of " + std::string(table_name(table)) + " " + to_hex(bytes) + " is made right");
     }
+    return {};
+  }
+
+  Result<> drop_notes() {
+    for (const auto& [table, key] : catalog_.unreadable_notes) TRY(batch_.remove(table, encode_key(table, key)));
+    if (catalog_.unreadable_notes.empty()) return {};
+    say("damaged marks and notes of sync are removed; it will look at everything again");
+    state_.marks_changes = false;  // which tells it so
     return {};
   }
 

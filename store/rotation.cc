@@ -83,6 +83,8 @@ Table Rotation::table() const {
     case Stage::xattrs: return Table::xattrs;
     case Stage::past_names: return Table::past_names;
     case Stage::orphans: return Table::orphans;
+    case Stage::marks: return Table::marks;
+    case Stage::notes: return Table::notes;
     case Stage::names: return Table::dirents;
     case Stage::proof:
     case Stage::finish: break;
@@ -120,7 +122,7 @@ Result<Rotation::Step> Rotation::step(uint64_t budget) {
     }
     if (stage_ != Stage::proof) {
       go_to(static_cast<Stage>(static_cast<int>(stage_) + 1));
-    } else if (proven_ != Table::past_names) {
+    } else if (static_cast<size_t>(proven_) != kTableCount) {
       proven_ = static_cast<Table>(static_cast<int>(proven_) + 1);
       from_.clear();
     } else {

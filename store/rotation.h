@@ -59,7 +59,7 @@ class Rotation {
 
  private:
   class Slice;
-  enum class Stage { inodes, versions, xattrs, past_names, orphans, names, proof, finish };
+  enum class Stage { inodes, versions, xattrs, past_names, orphans, marks, notes, names, proof, finish };
 
   Result<> seal_anew(Slice& slice);
   Result<bool> walk(Slice& slice, const ContentRecord& content, const RefList& list, uint8_t level, uint64_t base);

@@ -7,7 +7,8 @@ namespace tain::store {
 namespace {
 
 constexpr const char* kTableNames[kTableCount + 1] = {nullptr,  "state",   "inodes",   "dirents",   "xattrs",
-                                                      "blocks", "orphans", "versions", "past_names"};
+                                                      "blocks", "orphans", "versions", "past_names",
+                                                      "marks",  "notes"};
 
 }  // namespace
 
@@ -24,7 +25,9 @@ Result<Snapshot> read_snapshot(const PageSource& source, const MetaPage& meta) {
   for (Table table : kTables) {
     const ByteView name = as_bytes(table_name(table));
     const bool found = TRY(walk.seek(name));
-    if (!found || compare_keys(walk.node().key, name) != 0 || !walk.node().is_tree)
+    const bool is_there = found && compare_keys(walk.node().key, name) == 0;
+    if (!is_there && may_be_missing(table)) continue;
+    if (!is_there || !walk.node().is_tree)
       return Error(Code::corrupt, std::string("table ") + table_name(table) + " is missing");
     out.tables[static_cast<size_t>(table)] = TRY(parse_root(walk.node().data));
   }

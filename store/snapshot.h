@@ -14,7 +14,10 @@ namespace tain::store {
 
 inline constexpr std::array<Table, kTableCount> kTables = {Table::state,  Table::inodes,  Table::dirents,
                                                            Table::xattrs, Table::blocks,  Table::orphans,
-                                                           Table::versions, Table::past_names};
+                                                           Table::versions, Table::past_names, Table::marks,  Table::notes};
+
+/// Whether a vault of before sync may lack it; then it is empty.
+constexpr bool may_be_missing(Table table) { return static_cast<size_t>(table) > kTableCountOldest; }
 
 /// LMDB's name of a table.
 const char* table_name(Table table);

@@ -89,7 +89,7 @@ class Surveyor {
       auto bytes = source_.read(number, 1, last_page_, scratch);
       if (!bytes.ok()) continue;
       auto page = TreePage::parse(*bytes, number);
-      if (!page.ok() || !page->is_leaf() || page->count() != kTableCount || !page->check_nodes().ok()) continue;
+      if (!page.ok() || !page->is_leaf() || (page->count() != kTableCount && page->count() != kTableCountOldest) || !page->check_nodes().ok()) continue;
       const TreeRoot root{.page = number, .entries = page->count(), .depth = 1};
       const MetaPage meta{
           .page_size = survey_.page_size, .transaction = 0, .last_page = last_page_, .free_list = {}, .main = root};

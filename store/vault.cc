@@ -14,6 +14,7 @@
 #include "store/content.h"
 #include "store/header_file.h"
 #include "store/janitor.h"
+#include "store/notes.h"
 #include "store/past.h"
 #include "store/rotation.h"
 #include "store/scrub.h"
@@ -342,6 +343,7 @@ Tree& Vault::tree() { return *impl_->tree; }
 Content& Vault::content() { return *impl_->content; }
 PastView Vault::past() { return PastView(*impl_->set); }
 TimeLocks Vault::time_locks() { return TimeLocks(*impl_->set); }
+Notes Vault::notes() { return Notes(impl_->set->database(), *impl_->committer, impl_->options.read_only); }
 Trash Vault::trash() { return Trash(*impl_->set); }
 RetentionPolicy Vault::retention() const { return impl_->committer->state().retention; }
 Result<> Vault::set_retention(const RetentionPolicy& policy) {

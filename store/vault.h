@@ -29,6 +29,7 @@ class Scrubber;
 class PastView;
 class Trash;
 class TimeLocks;
+class Notes;
 class Janitor;
 class Rotation;
 struct RotationState;
@@ -155,6 +156,8 @@ class Vault {
   Trash trash();
   /// Until when what is refused.
   TimeLocks time_locks();
+  /// What is kept for whoever mirrors the vault.
+  Notes notes();
   /// What of the past this vault keeps, and for how long.
   RetentionPolicy retention() const;
   /// Changes that; durable when it returns. Errors: read_only, no_space, io, corrupt.

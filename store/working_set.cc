@@ -425,6 +425,7 @@ Frozen WorkingSet::freeze() {
       if (inode.in_database) add_difference(out, inode.committed, {});
       continue;
     }
+    const bool changed = inode.attributes_changed || inode.content_changed || !inode.in_database;
     if (inode.attributes_changed) inode.record.attribute_stamp = next_stamp();
     if (inode.content_changed) {
       // The version that the database has, not one of a commit that failed.
@@ -443,7 +444,8 @@ Frozen WorkingSet::freeze() {
                       .floor = inode.frozen_floor,
                       .blocks = {},
                       .xattrs = std::nullopt,
-                      .cut = inode.in_database ? inode.cut : std::nullopt};
+                      .cut = inode.in_database ? inode.cut : std::nullopt,
+                      .changed = changed};
     inode.frozen_cut = std::exchange(inode.cut, std::nullopt);
     file.blocks.reserve(inode.blocks.size());
     for (const auto& [index, block] : inode.blocks) file.blocks.push_back({index, block.data});

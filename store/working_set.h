@@ -144,6 +144,7 @@ struct Frozen {
     std::vector<Block> blocks;
     std::optional<Xattrs> xattrs;  // set when changed
     std::optional<Cut> cut;        // the record that the database has becomes a version
+    bool changed = false;          // not only read: attributes, content, names or history
   };
   struct Removed {
     Inode inode;

@@ -126,16 +126,36 @@ TEST(CodecTest, InodeRoundTrips) { EXPECT_EQ(decode_inode(encode_inode(full_inod
 TEST(CodecTest, DirentRoundTrips) { EXPECT_EQ(decode_dirent(encode_dirent(full_dirent())).value(), full_dirent()); }
 TEST(CodecTest, StateRoundTrips) { EXPECT_EQ(decode_state(encode_state(full_state())).value(), full_state()); }
 
-TEST(CodecTest, AStateOfSchemaOneHasTheDefaultRetention) {
-  constexpr size_t kRetentionSize = 5 * 8;
-  const Bytes now = encode_state(full_state());
-  const ByteView before = ByteView(now).first(now.size() - kRetentionSize);
-  State expected = full_state();
-  expected.retention = RetentionPolicy{};
+/// As schemas 1 and 2 had it: with 7 tables, without flags, and of schema 1 without a retention.
+Bytes earlier_state(const State& state, uint16_t schema) {
+  constexpr size_t kBeforeTables = 96, kTableSize = 41, kRetentionSize = 5 * 8, kFlagsSize = 4;
+  const Bytes now = encode_state(state);
+  Bytes out(now.begin(), now.begin() + kBeforeTables);
+  out.push_back(7);
+  const auto tables = now.begin() + kBeforeTables + 1;
+  out.insert(out.end(), tables, tables + 7 * kTableSize);
+  out.insert(out.end(), tables + 9 * kTableSize, now.end() - kFlagsSize - (schema == 1 ? kRetentionSize : 0));
+  return out;
+}
 
-  EXPECT_EQ(decode_state(before, 1).value(), expected);
-  EXPECT_TRUE(decode_state(before, 2).is(Code::corrupt));
-  EXPECT_TRUE(decode_state(now, 1).is(Code::corrupt));
+TEST(CodecTest, AnEarlierStateHasWhatWasNotThereYet) {
+  State expected = full_state();
+  expected.sets[9] = expected.sets[10] = {};
+  expected.marks_changes = false;
+  EXPECT_EQ(decode_state(earlier_state(full_state(), 2), 2).value(), expected);
+  expected.retention = RetentionPolicy{};
+  EXPECT_EQ(decode_state(earlier_state(full_state(), 1), 1).value(), expected);
+
+  EXPECT_TRUE(decode_state(earlier_state(full_state(), 1), 2).is(Code::corrupt));
+  EXPECT_TRUE(decode_state(earlier_state(full_state(), 2), 1).is(Code::corrupt));
+  EXPECT_TRUE(decode_state(earlier_state(full_state(), 2), 3).is(Code::corrupt));
+  EXPECT_TRUE(decode_state(encode_state(full_state()), 2).is(Code::corrupt));
+}
+
+TEST(CodecTest, UnknownFlagsOfAStateAreRefused) {
+  Bytes body = encode_state(full_state());
+  body[body.size() - 4] |= 2;
+  EXPECT_TRUE(decode_state(body).is(Code::corrupt));
 }
 
 TEST(CodecTest, AStateWithANegativeAgeIsRefused) {

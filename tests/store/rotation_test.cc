@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "store/check.h"
+#include "store/notes.h"
 #include "store/past.h"
 #include "store/time_lock.h"
 #include "store/trash.h"
@@ -38,6 +39,8 @@ OpenOptions options() {
 class RotationTest : public testing::Test {
  protected:
   void SetUp() override {
+    ASSERT_TRUE(temp_.vault().notes().mark_changes(true).ok());
+    ASSERT_TRUE(temp_.vault().notes().change({{{1, 2}, Bytes(3000, 'n')}}).ok());
     folder_ = temp_.make_directory(kRootIno, "folder");
     for (int i = 0; i < 40; ++i) temp_.write(temp_.make_file(folder_, "small" + std::to_string(i)), 0, "content");
     large_ = temp_.make_file(kRootIno, "large");
