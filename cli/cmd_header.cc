@@ -2,6 +2,7 @@
 // tain header backup, restore: for when both copies of the header are gone.
 #include "cli/commands.h"
 #include "cli/credential.h"
+#include "cli/seen_header.h"
 #include "cli/target.h"
 #include "store/vault.h"
 
@@ -20,8 +21,15 @@ Result<> cmd_header_backup(World& world, const Arguments& arguments) {
 
 Result<> cmd_header_restore(World& world, const Arguments& arguments) {
   const Target target = TRY(find_target(arguments.positional()[0]));
-  const std::string& file = arguments.positional()[1];
   const std::string& directory = target.vault_directory;
+  std::string file;
+  if (arguments.positional().size() > 1) {
+    file = arguments.positional()[1];
+  } else if (const auto kept = kept_header(world, directory)) {
+    file = *kept;
+  } else {
+    return Error(Code::not_found, "this machine keeps no copy of the header of " + directory).hint("name the file: tain header restore VAULT FILE");
+  }
   if (target.mount)
     return Error(Code::in_use, directory + " is mounted at " + target.mount->mountpoint)
         .hint("while it is mounted, copy your files out of it; then: tain unmount " + target.mount->mountpoint);
@@ -30,6 +38,7 @@ Result<> cmd_header_restore(World& world, const Arguments& arguments) {
         .hint("an older header brings back the passwords of its time; --force does so all the same");
   const store::Credential credential = TRY(read_credential(world, arguments, directory));
   auto restored = store::Vault::restore_header(directory, file, credential, arguments.has("force"));
+  if (restored.ok() || restored.is(Code::partial)) keep_header(world, directory, Keep::this_one);
   if (restored.is(Code::partial)) return std::move(restored).error().with("the header is back, and it opens the vault");
   TRY(std::move(restored));
   note(world, "the header is back, and it opens the vault; what was in its place is kept as header.replaced-…");

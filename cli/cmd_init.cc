@@ -12,6 +12,7 @@
 #include "cli/kdf_time.h"
 #include "cli/placement.h"
 #include "cli/recovery_sheet.h"
+#include "cli/seen_header.h"
 #include "fs/mountpoint.h"
 #include "store/vault.h"
 
@@ -91,6 +92,8 @@ Result<> cmd_init(World& world, const Arguments& arguments) {
       return std::move(added).error().with("the vault is made, but has no recovery words")
           .hint("tain key add " + directory + " recovery");
   }
+
+  keep_header(world, directory, Keep::this_one);
 
   const store::VaultInfo info = TRY(store::Vault::inspect(directory));
   const std::string cipher(store::suite_name(info.suite));

@@ -9,6 +9,7 @@
 #include "cli/kdf_time.h"
 #include "cli/key_text.h"
 #include "cli/recovery_sheet.h"
+#include "cli/seen_header.h"
 #include "cli/target.h"
 #include "store/vault.h"
 
@@ -119,6 +120,7 @@ Result<> cmd_key_add(World& world, const Arguments& arguments) {
     added = TRY(read_new_credential(world, arguments));
   }
   auto made = store::Vault::add_slot(directory, existing, added, store::calibrate_kdf(recovery || device ? 0 : seconds));
+  if (made.ok() || made.is(Code::partial)) keep_header(world, directory, Keep::this_one);
   // Only the second copy of the header is missing: the slot is there, and so are the words, or the key in the device.
   if (made.is(Code::partial)) return std::move(made).error().with("the key slot was added");
   if (!made.ok() && recovery) note(world, "the words are not valid: no key slot was made for them");
@@ -144,6 +146,7 @@ Result<> cmd_key_remove(World& world, const Arguments& arguments) {
   note(world, "give a key that stays: it is proven to work before " + describe_slot(slot) + " " + to_hex(slot.id) + " goes");
   const store::Credential other = TRY(read_credential(world, arguments, target.vault_directory));
   auto removed = store::Vault::remove_slot(target.vault_directory, slot.id, other);
+  if (removed.ok() || removed.is(Code::partial)) keep_header(world, target.vault_directory, Keep::this_one);
   // A device keeps its key then: the second copy of the header may still be what is left of the vault's.
   if (removed.is(Code::partial)) return std::move(removed).error().with("the key slot was removed");
   TRY(std::move(removed));
@@ -160,7 +163,7 @@ Result<> cmd_key_remove(World& world, const Arguments& arguments) {
 }
 
 void note_old_headers(World& world) {
-  note(world, "this does not revoke the old key: with it, a copy of the vault's header from before (a backup, an old disk) still opens the vault");
+  note(world, "this does not revoke the old key: with it, a copy of the vault's header from before (a backup, an old disk, what another machine keeps of it) still opens the vault");
   note(world, "a new master key makes such copies useless: tain key rotate");
 }
 

@@ -27,6 +27,7 @@
 #include "cli/mount_options.h"
 #include "cli/placement.h"
 #include "cli/rate.h"
+#include "cli/seen_header.h"
 #include "cli/target.h"
 #include "cli/version.h"
 #include "fs/daemon.h"
@@ -186,6 +187,7 @@ Result<> mount_in_background(World& world, const fs::DaemonOptions& options, sto
   write_end.reset();
   credential = store::Credential();
   const pid_t pid = TRY(read_report(read_end.get(), supervisor));
+  keep_header(world, options.mount.source, Keep::later);
 
   struct stat st {};
   if (::stat(options.mount.mountpoint.c_str(), &st) != 0) {
@@ -290,7 +292,10 @@ Result<> cmd_mount(World& world, const Arguments& arguments) {
   options.mount.fuse_options = flags.fuse_options;
 
   // All that can be known is checked before anybody types a password; the serving process checks again.
-  TRY(store::Vault::inspect(options.mount.source));
+  auto inspected = store::Vault::inspect(options.mount.source);
+  if ((inspected.is(Code::header_damaged) || inspected.is(Code::not_a_vault)) && kept_header(world, options.mount.source))
+    return std::move(inspected).error().hint("this machine keeps a copy of its header: tain header restore " + options.mount.source);
+  TRY(std::move(inspected));
   auto usable = fs::check_mountpoint(options.mount.mountpoint, options.mount.source);
   if (!usable.ok() && !usable.is(Code::in_use)) return usable;
   TRY(check_not_in_use(options.mount.source));  // knows the process too

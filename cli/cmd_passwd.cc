@@ -5,6 +5,7 @@
 #include "cli/kdf_time.h"
 #include "cli/key_text.h"
 #include "cli/password.h"
+#include "cli/seen_header.h"
 #include "cli/target.h"
 #include "store/vault.h"
 
@@ -20,6 +21,7 @@ Result<> cmd_passwd(World& world, const Arguments& arguments) {
   const store::Credential old_way = TRY(read_credential(world, arguments, target.vault_directory));
   const Secret new_password = TRY(read_new_password(world, arguments));
   auto changed = store::Vault::change_password(target.vault_directory, old_way, new_password, store::calibrate_kdf(seconds));
+  if (changed.ok() || changed.is(Code::partial)) keep_header(world, target.vault_directory, Keep::this_one);
   if (changed.is(Code::partial)) return std::move(changed).error().with("the new password opens the vault");
   TRY(std::move(changed));
   note(world, "password changed");

@@ -12,6 +12,7 @@
 #include "cli/interrupt.h"
 #include "cli/key_text.h"
 #include "cli/progress.h"
+#include "cli/seen_header.h"
 #include "cli/target.h"
 #include "fs/find_daemon.h"
 #include "fs/status_report.h"
@@ -56,6 +57,7 @@ Result<> begin(World& world, const Arguments& arguments, const std::string& dire
   const store::SlotInfo kept = TRY(store::Vault::check_key(directory, credential));
   TRY(agree_to_voids(world, arguments, info, kept));
   auto started = store::Vault::start_rotation(directory, credential);
+  if (started.ok() || started.is(Code::partial)) keep_header(world, directory, Keep::this_one);
   if (started.is(Code::partial))
     return std::move(started).error().with("the vault has a new master key, and goes on with it when it is mounted next");
   TRY(std::move(started));
@@ -126,6 +128,7 @@ Result<> cmd_key_rotate(World& world, const Arguments& arguments) {
     else
       note(world, "goes on with the change to the master key of epoch " + std::to_string(info.epoch));
     state = TRY(seal_everything(world, directory, credential));
+    keep_header(world, directory, Keep::later);
   }
   const uint32_t epoch = TRY(store::Vault::inspect(directory)).epoch;
   if (arguments.has("json"))

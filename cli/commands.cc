@@ -163,7 +163,8 @@ const std::vector<Command>& commands() {
        "Needs no key. Without a header no key opens the vault; it is kept twice in the vault, and may be kept elsewhere.\n"
        "The copy opens with today's keys for ever, also after they are changed or removed.\n",
        join({}), cmd_header_backup},
-      {"header restore", {}, "VAULT FILE", 2, 2, "put a copy of the header back into a vault that has lost its own",
+      {"header restore", {}, "VAULT [FILE]", 1, 2, "put a copy of the header back into a vault that has lost its own",
+       "Without FILE it is the one that this machine keeps since it opened the vault last (TAIN_HEADER_COPIES=no: none is kept).\n"
        "The key must open FILE, and FILE must open the vault's data, before anything is written. What it replaces is kept\n"
        "beside it as header.replaced-….\n",
        join({{{"force", 0, "", "also when the vault has an intact header"}}, key_options()}), cmd_header_restore},

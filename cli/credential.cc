@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "cli/device_key.h"
 #include "cli/password.h"
+#include "cli/seen_header.h"
 #include "store/vault.h"
 
 namespace tain::cli {
@@ -66,6 +67,7 @@ const std::vector<Option>& key_options() {
 }
 
 Result<Credential> read_credential(World& world, const Arguments& arguments, const std::string& directory) {
+  warn_of_older_header(world, directory);
   std::string file = arguments.value("keyfile").value_or("");
   if (const auto device = TRY(device_asked_for(arguments))) {
     const std::string name(store::slot_type_name(*device));

@@ -144,6 +144,39 @@ TEST_F(KeyTest, WhereOnlyTheSecondCopyFailsTheChangeIsSaidToCount) {
   EXPECT_EQ(ls({"--passfile", secret("new")}), 0);
 }
 
+TEST_F(KeyTest, AnOlderHeaderThatIsPutBackIsNoticedAndAnotherOneOfTheSameNumberToo) {
+  fake_.environment["XDG_STATE_HOME"] = fake_.directory.path("state");
+  const std::string before = fake_.directory.path("before");
+  ASSERT_EQ(run({"header", "backup", vault_, before}), 0);
+  const auto put_back = [&] {
+    for (const char* name : {"/header", "/header.bak"})
+      std::filesystem::copy_file(before, vault_ + name, std::filesystem::copy_options::overwrite_existing);
+  };
+  const auto change = [&](const std::string& to) {
+    return run({"passwd", "--kdf-time", "0", "--passfile", secret("pass"), "--new-passfile", secret(to), vault_});
+  };
+  ASSERT_EQ(change("one"), 0);
+  EXPECT_EQ(ls({"--passfile", secret("one")}), 0);
+  EXPECT_FALSE(err_has("this machine has seen")) << fake_.err.str();
+
+  put_back();
+  EXPECT_EQ(ls({"--passfile", secret("pass")}), 0);
+  EXPECT_TRUE(err_has("is number 1, and this machine has seen number 2")) << fake_.err.str();
+
+  fake_.environment["TAIN_HEADER_COPIES"] = "no";
+  ASSERT_EQ(change("two"), 0) << "as on another machine";
+  EXPECT_FALSE(err_has("this machine has seen"));
+  fake_.environment.erase("TAIN_HEADER_COPIES");
+  EXPECT_EQ(ls({"--passfile", secret("two")}), 0);
+  EXPECT_TRUE(err_has("another one of number 2")) << fake_.err.str();
+
+  put_back();
+  ASSERT_EQ(change("three"), 0);
+  EXPECT_TRUE(err_has("this machine has seen")) << "before the change";
+  EXPECT_EQ(ls({"--passfile", secret("three")}), 0);
+  EXPECT_FALSE(err_has("this machine has seen")) << "who has the key has spoken";
+}
+
 TEST_F(KeyTest, RecoveryWordsOpenWithAndWithoutTheOption) {
   const std::string words = add_words();
   EXPECT_EQ(ls({"--recovery", "--passfile", secret(words)}), 0) << fake_.err.str();

@@ -62,6 +62,41 @@ mount_with --recovery --passfile "$WORK/words"
 unmount_vault
 ok "a lost header comes back from a backup"
 
+# What this machine has seen of the vault: a third copy, and a memory against older headers that are put back.
+kept=$HOME/.local/state/tain/headers
+same "$(stat -c '%a' "$kept")" 700 "mode of the folder of headers"
+id=$("$TAIN" status --json "$VAULT" | "$PY" -c 'import json, sys; print(json.load(sys.stdin)["vault_id"])')
+cmp "$kept/$id" "$VAULT/header" || fail "not the header that was put back last"
+same "$(cat "$kept/$id.path")" "$VAULT" "where the vault was"
+cp "$VAULT/header" "$WORK/older-header"
+expect_exit 0 "$TAIN" key add --kdf-time 0 --recovery --passfile "$WORK/words" --new-passfile "$WORK/next" "$VAULT" password
+cmp "$kept/$id" "$VAULT/header" || fail "key add left the header of before"
+mount_with --passfile "$WORK/next"
+if grep -q "this machine has seen" "$OUTPUT"; then fail "warns of its own header"; fi
+unmount_vault
+cp "$WORK/older-header" "$VAULT/header"
+cp "$WORK/older-header" "$VAULT/header.bak"
+expect_exit 0 "$TAIN" mount --recovery --passfile "$WORK/words" "$VAULT" "$MNT"
+output_has 'is number [0-9]+, and this machine has seen number [0-9]+ on 20'
+unmount_vault
+expect_exit 0 "$TAIN" mount --recovery --passfile "$WORK/words" "$VAULT" "$MNT"
+output_has 'this machine has seen'
+unmount_vault
+ok "an older header that is put back is noticed, as long as nobody changes a key"
+expect_exit 0 "$TAIN" header restore --force --passfile "$WORK/next" "$VAULT"
+rm "$VAULT/header" "$VAULT/header.bak"
+expect_exit 6 "$TAIN" mount --passfile "$WORK/next" "$VAULT" "$MNT"
+output_has 'tain header restore'
+expect_exit 0 "$TAIN" header restore --passfile "$WORK/next" "$VAULT"
+mount_with --passfile "$WORK/next"
+if grep -q "this machine has seen" "$OUTPUT"; then fail "warns of the header that it has put back"; fi
+unmount_vault
+rm -r "$kept"
+TAIN_HEADER_COPIES=no mount_with --passfile "$WORK/next"
+unmount_vault
+[ ! -e "$kept" ] || fail "a header is kept although that is switched off"
+ok "with both copies gone the third one comes back, and none is kept where nobody wants it"
+
 # On a terminal: the words are shown once, some are typed again, and then they open the vault.
 expect_exit 0 "$PY" "$TAIN_E2E_STAGE/e2e/recovery_terminal.py" "$TAIN" "$WORK/terminal-vault"
 ok "at a terminal the words are shown, partly asked for, and open the vault"
