@@ -83,7 +83,8 @@ Result<> cmd_key_list(World& world, const Arguments& arguments) {
   for (const store::SlotInfo& slot : info.slots) {
     std::string name = describe_slot(slot);
     name.resize(std::max(name.size(), size_t{21}), ' ');
-    world.out << to_hex(slot.id) << "  " << name << "  made " << age_of(slot, now) << "; " << describe_cost(slot) << '\n';
+    world.out << to_hex(slot.id) << "  " << name << "  made " << age_of(slot, now) << "; " << describe_cost(slot)
+              << (slot.is_below_default() ? "; below today's default" : "") << '\n';
   }
   if (std::any_of(info.slots.begin(), info.slots.end(), [](const store::SlotInfo& slot) { return slot.is_below_default(); }))
     warn(world, "a password of this vault is easier to guess than today's default would let it be (3 passes over 256 MiB)",

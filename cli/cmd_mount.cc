@@ -146,15 +146,15 @@ json read_line(int fd) {
   return json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
-/// `exit`: the serving process's, 128 + N if signal N killed it.
-Result<> outcome_of(const json& report, int exit) {
+/// `exit`: the serving process's, 128 + N if signal N killed it. `hint`: where there is more to know.
+Result<> outcome_of(const json& report, int exit, const std::string& hint) {
   if (report.is_object() && report.value("ok", false)) return {};
   if (report.is_object()) {
     return Error(static_cast<Code>(report.value("code", static_cast<int>(Code::io))), report.value("message", std::string()))
         .hint(report.value("hint", std::string()));
   }
   const std::string how = exit > 128 ? "was killed by signal " + std::to_string(exit - 128) : "ended early";
-  return Error(Code::fuse, "the process that should serve the mount " + how).hint("tain mount -f shows what it says");
+  return Error(Code::fuse, "the process that should serve the mount " + how).hint(hint);
 }
 
 /// Waits for the report of the serving process, and returns its pid. `supervisor`: our child.
@@ -162,7 +162,7 @@ Result<pid_t> read_report(int fd, pid_t supervisor) {
   const json report = read_line(fd);
   if (report.is_object() && report.value("ok", false)) return report.value("pid", supervisor);
   const int status = reap(supervisor, /*stop=*/!report.is_object());
-  TRY(outcome_of(report, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status)));
+  TRY(outcome_of(report, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status), "tain mount -f shows what it says"));
   return supervisor;
 }
 
@@ -219,7 +219,7 @@ Result<> mount_in_foreground(World& world, fs::DaemonOptions options, store::Cre
     return outcome.ok() ? kExitOk : exit_status(outcome.code());
   });
   write_end.reset();  // where there never was a worker
-  return outcome_of(read_line(read_end.get()), status);
+  return outcome_of(read_line(read_end.get()), status, "what was saved with fsync is in the vault; the system log may say more");
 }
 
 /// FUSE lets others in only if the administrator has said so; say which line of which file.

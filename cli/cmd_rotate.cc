@@ -61,6 +61,8 @@ Result<> begin(World& world, const Arguments& arguments, const std::string& dire
   if (started.is(Code::partial))
     return std::move(started).error().with("the vault has a new master key, and goes on with it when it is mounted next");
   TRY(std::move(started));
+  if (kept.is_below_default())
+    warn(world, "the password keeps its cost (" + describe_cost(kept) + "), which is below today's default", "tain passwd sets it again at today's cost");
   note(world, "the vault has a new master key; copies of its header from before open nothing that is written from now on");
   return {};
 }

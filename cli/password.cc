@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 
@@ -133,11 +134,25 @@ Result<std::optional<Secret>> from_environment(World& world) {
   return std::optional<Secret>();
 }
 
+/// Found by trying what people use, long before Argon2id matters. No measure of strength: what passes may be weak all the same.
+bool is_easy_to_guess(ByteView password) {
+  constexpr size_t kShort = 10;        // bytes
+  constexpr size_t kFewDifferent = 5;  // bytes
+  std::array<uint8_t, 256> is_used{};
+  for (uint8_t byte : password) is_used[byte] = 1;
+  const auto different = static_cast<size_t>(std::count(is_used.begin(), is_used.end(), uint8_t{1}));
+  wipe(is_used);
+  const bool only_digits = std::all_of(password.begin(), password.end(), [](uint8_t byte) { return byte >= '0' && byte <= '9'; });
+  return password.size() < kShort || different < kFewDifferent || (only_digits && password.size() < 2 * kShort);
+}
+
 Result<Secret> ask_twice(World& world, const std::string& prompt) {
   Secret typed = TRY(world.terminal.ask_secret(prompt, kPasswordMax));
   Secret first = TRY(checked(std::move(typed), "the terminal"));
   const Secret second = TRY(world.terminal.ask_secret("Repeat it: ", kPasswordMax));
   if (!first.equals(second)) return Error(Code::invalid_argument, "the passwords differ").hint("type the same password twice");
+  if (is_easy_to_guess(first.view()))
+    warn(world, "this password is easy to guess for who has a copy of the vault", "five words by chance are better; tain passwd changes it");
   return first;
 }
 

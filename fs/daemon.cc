@@ -259,6 +259,7 @@ Result<> run_daemon(const DaemonOptions& options, Mounter& mounter, store::Crede
   std::unique_ptr<LogindWatch> logind;  // goes last: until then the machine stays awake
   auto vault = TRY(store::Vault::open(options.mount.source, open_options, credential));
   credential = store::Credential();
+  if (!Secret::all_locked()) options.warn("the limit on locked memory is too low: keys may be swapped to disk; raise it (ulimit -l), or encrypt the swap");
 
   std::function<json()> describe_mount;  // set before the first request
   VirtualTree::Options past;

@@ -107,6 +107,7 @@ TEST_F(KeyTest, ListShowsKindCostAndAge) {
   ASSERT_EQ(run({"key", "list", vault_}), 0);
   EXPECT_NE(fake_.out.str().find("recovery words"), std::string::npos);
   EXPECT_NE(fake_.out.str().find("today"), std::string::npos);
+  EXPECT_NE(fake_.out.str().find("64.0 MiB; below today's default\n"), std::string::npos) << fake_.out.str();
   EXPECT_NE(fake_.out.str().find(listed[1]["slot"].get<std::string>()), std::string::npos);
   EXPECT_TRUE(err_has("easier to guess than today's default")) << fake_.err.str();
 }

@@ -40,6 +40,19 @@ TEST_F(PasswordTest, OneNewlineAtTheEndIsNotPartOfIt) {
   EXPECT_EQ(text({"--passfile", secret_file("e", "pass\r")}), "pass\r");
 }
 
+TEST_F(PasswordTest, ANewOneThatIsEasyToGuessIsSaidToBeAtATerminal) {
+  fake_.world.stdin_is_tty = true;
+  const auto is_warned = [&](const std::string& password) {
+    fake_.err.str("");
+    fake_.terminal.answers = {password, password};
+    EXPECT_EQ(as_text(read_new_password(fake_.world, arguments({}))->view()), password) << "and taken all the same";
+    EXPECT_EQ(fake_.err.str().find(password), std::string::npos);
+    return fake_.err.str().find("easy to guess") != std::string::npos;
+  };
+  for (const char* easy : {"sommer", "aaaaaaaaaaaaaaaa", "abababababababab", "1990-12-3", "123456789012"}) EXPECT_TRUE(is_warned(easy)) << easy;
+  for (const char* other : {"correct horse battery staple", "Tr0ub4dor&3", "93180274655519283746"}) EXPECT_FALSE(is_warned(other)) << other;
+}
+
 TEST_F(PasswordTest, EmptyIsItsOwnError) {
   EXPECT_TRUE(read({"--passfile", secret_file("a", "")}).is(Code::empty_password));
   EXPECT_TRUE(read({"--passfile", secret_file("b", "\r\n")}).is(Code::empty_password));

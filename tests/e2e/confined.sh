@@ -56,6 +56,7 @@ same "$(parent "$pid") $(of "$pid" Seccomp)" "$foreground 2" "mount -f supervise
 kill -9 "$pid"
 wait "$foreground" && fail "mount -f says nothing of the death of the serving process"
 not_mounted || fail "mount -f leaves a dead mount"
+if grep -q "tain mount -f shows" "$WORK/output"; then fail "mount -f hints at itself"; fi
 grep -q "killed by signal 9" "$WORK/output" || fail "mount -f does not say why it ends: $(cat "$WORK/output")"
 ok "mount -f is confined, and cleans up"
 
