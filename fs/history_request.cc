@@ -197,6 +197,7 @@ Result<json> answer_restore_folder(store::Vault& vault, const json& request, con
   } else {
     return Error(Code::not_found, "the folder is not there now").hint("--to says where it shall be");
   }
+  TRY(vault.sync());
   return json{{"ok", true},
               {"path", path_to_json(path)},
               {"restored", done.restored},
