@@ -13,6 +13,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr size_t kAnswerMax = 64;  // bytes
+
 std::string path_of(const json& item) {
   auto path = fs::path_from_json(item.value("path", json()));
   return path.ok() ? *path : "?";
@@ -71,6 +73,32 @@ Result<> cmd_trash_restore(World& world, const Arguments& arguments) {
   const json reply = TRY(source->request(request));
   TRY(source->close());
   return report_restored(world, arguments, path_of(item), reply);
+}
+
+Result<> cmd_purge(World& world, const Arguments& arguments) {
+  const EntryArgument argument = TRY(find_entry(arguments.positional()[0]));
+  auto source = TRY(HistorySource::open(world, arguments, argument.target, /*writes=*/true));
+  const Entry entry = TRY(source->find(argument.path, system_clock().wall_ns() / 1'000'000));
+  if (!entry.version.empty() && !entry.removed)
+    return Error(Code::usage, "it goes with all of its versions, or not at all").hint("tain retention VAULT says how long versions are kept");
+  if (!arguments.has("yes")) {
+    const std::string what = printable(world, entry.path) + (entry.removed ? ", in the trash since " + human_time(entry.removed->removed_ms) + "," : "");
+    auto answer = world.terminal.ask_secret(what + " goes for good, with all of its versions and all that is in it. Type yes: ", kAnswerMax);
+    if (answer.is(Code::io)) return Error(Code::usage, "this cannot be undone").hint("--yes");
+    const Secret typed = TRY(std::move(answer));
+    if (as_text(typed.view()) != "yes") return Error(Code::interrupted, "nothing was removed");
+  }
+  const json reply = TRY(source->purge(entry));
+  TRY(source->close());
+  const uint64_t entries = reply.value("entries", uint64_t{0}), failed = reply.value("failed", uint64_t{0});
+  if (arguments.has("json")) {
+    print_json(world, {{"path", fs::path_to_json(entry.path)}, {"entries", entries}, {"failed", failed}});
+  } else {
+    world.out << "removed " << printable(world, entry.path) << " for good: " << entries << (entries == 1 ? " entry\n" : " entries\n");
+    note(world, "copies and backups of the vault still have it, and its bytes, encrypted, are in the vault's file until they are written over");
+  }
+  if (failed == 0) return {};
+  return Error(Code::partial, std::to_string(failed) + (failed == 1 ? " entry stays" : " entries stay")).hint("they are in use, time-locked or damaged; see tain trash list");
 }
 
 Result<> cmd_trash_empty(World& world, const Arguments& arguments) {

@@ -203,6 +203,12 @@ const std::vector<Command>& commands() {
       {"trash empty", {}, "VAULT|MOUNTPOINT", 1, 1, "remove what is in the trash for good",
        "With all versions of it. This cannot be undone.\n",
        join({{{"older-than", 0, "TIME", "only what was removed that long ago, e.g. 30d"}}, key_options(), {kJson}}), cmd_trash_empty},
+      {"purge", {}, "PATH", 1, 1, "remove a file or folder for good, with its history",
+       "PATH: below a mountpoint, or VAULT:PATH. What is there, or, if nothing has that path, what was removed last. All of its\n"
+       "versions go, and all that is in a folder; nothing brings it back. A file that has other names keeps them. Asks on a\n"
+       "terminal. Copies and backups of the vault still have it; its bytes stay in the vault's file, encrypted, until they\n"
+       "are written over. Exits with 3 when something stays, because a program uses it or it is time-locked.\n",
+       join({{{"yes", 0, "", "do not ask"}}, key_options(), {kJson}}), cmd_purge},
       {"retention", {}, "VAULT|MOUNTPOINT [PRESET]", 1, 2, "show or change what a vault keeps of its past",
        "PRESET: default, all versions for a day, then the last of each hour for a week, of each day for 91 days, of each month\n"
        "for ever, and 30 days of trash; all, everything for ever; week or day, all for so long and nothing older. An option\n"

@@ -71,6 +71,7 @@ Result<> cmd_diff(World& world, const Arguments& arguments);
 Result<> cmd_restore(World& world, const Arguments& arguments);
 Result<> cmd_trash_list(World& world, const Arguments& arguments);
 Result<> cmd_trash_restore(World& world, const Arguments& arguments);
+Result<> cmd_purge(World& world, const Arguments& arguments);
 Result<> cmd_trash_empty(World& world, const Arguments& arguments);
 Result<> cmd_prune(World& world, const Arguments& arguments);
 Result<> cmd_retention(World& world, const Arguments& arguments);

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/history_source.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/moment.h"
 #include "cli/credential.h"
 #include "fs/find_daemon.h"
@@ -25,6 +30,8 @@ namespace {
 
 constexpr int kConnectTimeoutMs = 10'000;
 constexpr int kTimeoutMs = 60 * 60'000;     // restoring much takes its time, and the server does one thing after another
+constexpr int kPurgeAttempts = 20;
+constexpr unsigned kPurgePause_us = 100'000;
 constexpr size_t kPieceSize = 256 * 1024;  // bytes
 
 Error no_such_version(const std::string& text) {
@@ -56,9 +63,33 @@ class MountedHistory final : public HistorySource {
     return files_->read(std::string(fs::VirtualTree::kName) + folder + "/" + version.name, sink);
   }
   VaultFiles& present() override { return *files_; }
+  /// What is there is removed through the mount, so that the kernel lets go of it; then it is in the trash.
+  Result<json> purge(const Entry& entry) override {
+    if (entry.removed) return purge_removed(entry.removed->json["id"]);
+    const std::string path = mount_.mountpoint + "/" + entry.path;
+    struct stat st {};
+    if (::lstat(path.c_str(), &st) != 0) return errno_error(errno, path);
+    std::error_code failure;
+    std::filesystem::remove_all(path, failure);
+    if (failure) return errno_error(failure.value(), path).hint("what was removed of it is in the trash");
+    for (const RemovedEntry& one : TRY(removed(entry.path)))
+      if (raw(one.ino) == st.st_ino) return purge_removed(one.json["id"]);
+    // It has another name, or nothing was ever kept of it.
+    return json{{"entries", st.st_nlink > 1 && !S_ISDIR(st.st_mode) ? 0 : 1}, {"failed", 0}};
+  }
   Result<> close() override { return {}; }
 
  private:
+  /// The kernel takes a moment to let go of what was removed.
+  Result<json> purge_removed(const json& id) {
+    uint64_t entries = 0;
+    for (int attempt = 1;; ++attempt) {
+      json reply = TRY(request({{"op", "purge"}, {"id", id}}));
+      reply["entries"] = entries += reply.value("entries", uint64_t{0});
+      if (reply.value("failed", uint64_t{0}) == 0 || attempt == kPurgeAttempts) return reply;
+      ::usleep(kPurgePause_us);
+    }
+  }
   const fs::MountEntry mount_;
   const fs::RuntimePaths paths_;
   std::optional<fs::ControlClient> client_;  // from the first request on
@@ -105,6 +136,10 @@ class ClosedHistory final : public HistorySource {
     return outcome;
   }
   VaultFiles& present() override { return *files_; }
+  Result<json> purge(const Entry& entry) override {
+    if (entry.removed) return request({{"op", "purge"}, {"id", entry.removed->json["id"]}});
+    return request({{"op", "purge"}, {"path", fs::path_to_json(entry.path)}});
+  }
   Result<> close() override { return vault_->close(); }
 
  private:
@@ -210,9 +245,11 @@ Result<std::vector<VersionInfo>> HistorySource::log(const std::string& path) {
 
 Result<std::vector<RemovedEntry>> HistorySource::removed(const std::string& path) {
   std::vector<RemovedEntry> out;
-  for (const json& item : TRY(collect({{"op", "removed"}, {"path", fs::path_to_json(path)}}, "items"))) {
+  const json items = TRY(collect({{"op", "removed"}, {"path", fs::path_to_json(path)}}, "items"));
+  for (const json& item : items) {
     RemovedEntry entry{.ino = Ino{item.value("ino", uint64_t{0})}, .removed_ms = item.value("removed_ms", int64_t{0}), .versions = {}, .json = item};
-    for (const json& row : TRY(collect({{"op", "log"}, {"ino", raw(entry.ino)}}, "versions"))) entry.versions.push_back(parse_version(row));
+    const json rows = TRY(collect({{"op", "log"}, {"ino", raw(entry.ino)}}, "versions"));
+    for (const json& row : rows) entry.versions.push_back(parse_version(row));
     out.push_back(std::move(entry));
   }
   return out;

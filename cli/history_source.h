@@ -79,6 +79,8 @@ class HistorySource {
   virtual Result<> read(const Entry& entry, const VersionInfo& version, const VaultFiles::Sink& sink) = 0;
   /// What is there now, as VaultFiles.
   virtual VaultFiles& present() = 0;
+  /// Removes it for good: the reply to "purge". Errors: also io (the mount).
+  virtual Result<nlohmann::json> purge(const Entry& entry) = 0;
   /// Commits. Nothing more after it.
   virtual Result<> close() = 0;
 

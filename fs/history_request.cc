@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "fs/purge.h"
 #include "fs/restore.h"
 #include "fs/restore_folder.h"
 #include "fs/retention_request.h"
@@ -335,6 +336,22 @@ Result<json> answer_trash_restore(store::Vault& vault, const json& request, cons
               {"failed", restored.failed}};
 }
 
+/// {"path"}, or {"id"} of what is in the trash.
+Result<json> answer_purge(store::Vault& vault, const json& request, const Server& server) {
+  Purged done;
+  if (request.contains("id")) {
+    const auto items = TRY(vault.trash().list());
+    const auto item = std::find_if(items.begin(), items.end(), [&](const store::TrashItem& one) { return request["id"] == id_of(one.name); });
+    if (item == items.end()) return Error(Code::not_found, "that is not in the trash any more");
+    done = TRY(purge_removed(vault, item->name));
+  } else {
+    const std::string path = TRY(path_from_json(request.value("path", json())));
+    const Place place = TRY(find_place(vault.tree(), path));
+    done = TRY(purge_present(vault, place, server));
+  }
+  return json{{"ok", true}, {"entries", done.entries}, {"failed", done.failed}};
+}
+
 /// {"before_ms"}: only what was removed before.
 Result<json> answer_trash_empty(store::Vault& vault, const json& request) {
   const json before = request.value("before_ms", json());
@@ -356,6 +373,7 @@ Result<json> answer(store::Vault& vault, const json& request, const Server& serv
   if (op == "removed") return answer_removed(vault, request);
   if (op == "trash_restore") return answer_trash_restore(vault, request, server);
   if (op == "trash_empty") return answer_trash_empty(vault, request);
+  if (op == "purge") return answer_purge(vault, request, server);
   if (op == "prune") return answer_prune(vault, request);
   if (op == "retention") return answer_retention(vault, request);
   return Error(Code::usage, "unknown op");
@@ -377,7 +395,7 @@ Result<Place> find_place(store::Tree& tree, const std::string& path) {
 }
 
 bool is_history_request(const json& op) {
-  static constexpr std::string_view kOps[] = {"log", "restore", "trash_list", "removed", "trash_restore", "trash_empty", "prune", "retention"};
+  static constexpr std::string_view kOps[] = {"log", "restore", "trash_list", "removed", "purge", "trash_restore", "trash_empty", "prune", "retention"};
   return op.is_string() && std::find(std::begin(kOps), std::end(kOps), op.get<std::string>()) != std::end(kOps);
 }
 

@@ -303,6 +303,59 @@ TEST_F(HistoryCommandTest, EmptyingAndPruningSayHowMuchGoes) {
   EXPECT_EQ(out(), "");
 }
 
+TEST_F(HistoryCommandTest, WhatIsPurgedIsGoneWithItsHistory) {
+  change([this](store::Vault& vault) {
+    const Ino folder = vault.tree().lookup(kRootIno, "folder").value().ino;
+    save(vault, folder, "other.md", "other\n");
+    save(vault, kRootIno, "kept.md", "kept\n");
+    const Ino notes = vault.tree().lookup(folder, "notes.md").value().ino;
+    ASSERT_TRUE(vault.tree().link(notes, kRootIno, "second name").ok());
+    clock_.advance_seconds(60);
+  });
+  EXPECT_EQ(run({"purge", entry()}), 130) << "nobody answers";
+  fake_.terminal.answers = {"no"};
+  EXPECT_EQ(run({"purge", entry()}), 130);
+  EXPECT_EQ(run({"purge", entry() + "@1", "--yes"}), 2) << "a version alone";
+  ASSERT_EQ(run({"cat", entry() + "@1"}), 0) << fake_.err.str();
+
+  // One of two names: the file stays.
+  fake_.terminal.answers = {"yes"};
+  ASSERT_EQ(run({"purge", entry()}), 0) << fake_.err.str();
+  ASSERT_EQ(run({"cat", entry("second name@1")}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "one\n");
+  ASSERT_EQ(run({"purge", entry("second name"), "--yes", "--json"}), 0) << fake_.err.str();
+  EXPECT_EQ(json::parse(out())["entries"], 1);
+  for (const char* path : {"second name", "folder/notes.md"}) EXPECT_EQ(run({"log", entry(path)}), 1) << path;
+
+  // A folder, and what is in it.
+  ASSERT_EQ(run({"purge", entry("folder"), "--yes"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "removed folder for good: 2 entries\n");
+  EXPECT_NE(fake_.err.str().find("backups"), std::string::npos) << fake_.err.str();
+  ASSERT_EQ(run({"trash", "list", "--json", vault_}), 0);
+  EXPECT_TRUE(json::parse(out()).empty()) << out();
+  ASSERT_EQ(run({"cat", entry("kept.md")}), 0);
+  change([](store::Vault& vault) { EXPECT_EQ(vault.stats().retired_entries, 0u); });
+  ASSERT_EQ(run({"check", vault_}), 0) << out() << fake_.err.str();
+}
+
+TEST_F(HistoryCommandTest, OfTheTrashOnlyWhatIsNamedIsPurged) {
+  change([this](store::Vault& vault) {
+    const Ino folder = vault.tree().lookup(kRootIno, "folder").value().ino;
+    save(vault, kRootIno, "other.md", "other\n");
+    clock_.advance_seconds(60);
+    ASSERT_TRUE(vault.tree().unlink(folder, "notes.md").ok());
+    ASSERT_TRUE(vault.tree().rmdir(kRootIno, "folder").ok());
+    ASSERT_TRUE(vault.tree().unlink(kRootIno, "other.md").ok());
+  });
+  ASSERT_EQ(run({"purge", entry("folder"), "--yes"}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "removed folder for good: 2 entries\n");
+  EXPECT_EQ(run({"cat", entry()}), 1);
+  ASSERT_EQ(run({"cat", entry("other.md")}), 0) << fake_.err.str();
+  EXPECT_EQ(out(), "other\n");
+  EXPECT_EQ(run({"purge", entry("folder"), "--yes"}), 1) << "it is gone";
+  ASSERT_EQ(run({"check", vault_}), 0) << out() << fake_.err.str();
+}
+
 TEST_F(HistoryCommandTest, RetentionIsShownAndSet) {
   ASSERT_EQ(run({"retention", vault_}), 0) << fake_.err.str();
   EXPECT_EQ(out(),

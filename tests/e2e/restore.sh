@@ -24,6 +24,7 @@ stand() { sleep 2.1; } # what is younger than two seconds is not put into the tr
 
 new_vault
 mount_vault
+past=$MNT/.tain
 tree=$MNT/tree
 files=200
 "$PY" - "$tree" "$files" <<'END'
@@ -171,6 +172,32 @@ same "$("$TAIN" cat "$MNT/note.md@@2" 2>/dev/null)" "state 2"
 expect_exit 0 "$TAIN" restore "$MNT/note.md@@2"
 same "$(cat "$MNT/note.md")" "state 2"
 ok "what was removed has its log, its diff and its versions, and a name with an @ is a name"
+
+# --- purge
+
+printf 'first\n' >"$MNT/private.md"
+mkdir "$MNT/private"
+printf 'in a folder\n' >"$MNT/private/a.md"
+cat "$MNT/private.md" "$MNT/private/a.md" >/dev/null
+sleep 1.2
+printf 'second\n' >"$MNT/private.md"
+then=$(now)
+sleep 1.2
+expect_exit 0 "$TAIN" purge --yes "$MNT/private.md"
+output_has '^removed private.md for good: 1 entry'
+[ ! -e "$MNT/private.md" ] || fail "purged, and still there"
+expect_exit 1 "$TAIN" log "$MNT/private.md"
+[ ! -e "$past/at/$then/private.md" ] || fail "purged, and still in .tain/at"
+expect_exit 0 "$TAIN" purge --yes --json "$MNT/private"
+same "$(member entries)" 2
+printf 'in use\n' >"$MNT/private.md"
+sleep 1.2
+exec 7<"$MNT/private.md"
+expect_exit 3 "$TAIN" purge --yes "$MNT/private.md"
+exec 7<&-
+expect_exit 0 "$TAIN" purge --yes "$MNT/private.md"
+expect_exit 1 "$TAIN" cat "$MNT/private.md"
+ok "what is purged is gone with its history, once nobody uses it"
 
 # --- a pager on a terminal
 
