@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The last header of each vault that this machine has opened, kept outside the vault: a third copy, and a memory against older headers
-// that are put back (ADR 19).
+// that are put back (ADR 21).
 //
 // In $XDG_STATE_HOME/tain/headers (~/.local/state): VAULT-ID, the header's bytes, and VAULT-ID.path, where the vault was. Nothing
 // depends on them; what cannot be kept is not. TAIN_HEADER_COPIES=no switches all of it off.

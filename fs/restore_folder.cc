@@ -307,7 +307,7 @@ Result<bool> FolderRestore::is_same(const PastState& state, Ino present) {
 Result<> FolderRestore::link_over(Ino ino, const Place& place) {
   const std::string passing = passing_name();
   TRY(tree_.link(ino, place.directory, passing));
-  auto replaced = tree_.rename(place.directory, passing, place.directory, place.name, store::RenameMode::replace);
+  auto replaced = tree_.rename(place.directory, passing, place.directory, place.name, store::RenameMode::restore);
   if (!replaced.ok()) {
     if (auto gone = tree_.unlink(place.directory, passing); gone.ok()) server_.unlinked(*gone);
     return std::move(replaced).error();
