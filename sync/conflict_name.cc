@@ -17,6 +17,7 @@ constexpr size_t kExtensionMax = 16;  // bytes, with the dot: what is longer is 
 constexpr size_t kDeviceMax = 64;     // bytes; labels are no longer (docs/remote-protocol.md §3.2)
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_hex_digit(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
 
 /// At most `size` bytes from the beginning, less where that would be inside a character. Names need not be UTF-8.
 std::string_view cut(std::string_view text, size_t size) {
@@ -42,13 +43,13 @@ std::string_view extension_of(std::string_view name) {
   return last;
 }
 
-/// "2026-11-29", perhaps with " 2" after it.
-bool is_date_and_number(std::string_view text) {
+/// "2026-11-29", perhaps with " 07af" after it.
+bool is_date_and_tag(std::string_view text) {
   const auto fits = [](char c, char form) { return form == 'd' ? is_digit(c) : c == form; };
   if (text.size() < kDateForm.size()) return false;
   if (!std::ranges::equal(text.substr(0, kDateForm.size()), kDateForm, fits)) return false;
   text.remove_prefix(kDateForm.size());
-  return text.empty() || (text.size() > 1 && text[0] == ' ' && std::ranges::all_of(text.substr(1), is_digit));
+  return text.empty() || (text.size() > 1 && text[0] == ' ' && std::ranges::all_of(text.substr(1), is_hex_digit));
 }
 
 /// `stem` without what conflict_name() added.
@@ -57,7 +58,7 @@ std::string_view without_parenthesis(std::string_view stem) {
   if (at == std::string_view::npos || at == 0 || !stem.ends_with(')')) return stem;
   const std::string_view inside = stem.substr(at + kOpening.size(), stem.size() - at - kOpening.size() - 1);
   for (size_t space = inside.find(' '); space != std::string_view::npos; space = inside.find(' ', space + 1))
-    if (is_date_and_number(inside.substr(space + 1))) return stem.substr(0, at);
+    if (is_date_and_tag(inside.substr(space + 1))) return stem.substr(0, at);
   return stem;
 }
 
@@ -80,12 +81,12 @@ std::string date_of(int64_t seconds) {
 
 }  // namespace
 
-std::string conflict_name(std::string_view name, std::string_view device, int64_t seconds, uint32_t number) {
+std::string conflict_name(std::string_view name, std::string_view device, int64_t seconds, std::string_view tag) {
   const std::string_view extension = extension_of(name);
   const std::string_view stem = without_parenthesis(name.substr(0, name.size() - extension.size()));
   std::string end(kOpening);
   end += plain_label(device) + ' ' + date_of(seconds);
-  if (number > 1) end += ' ' + std::to_string(number);
+  if (!tag.empty()) end.append(" ").append(tag);
   end += ')';
   end += extension;
   return std::string(cut(stem, store::kNameMax - end.size())) + end;

@@ -11,8 +11,9 @@
 namespace tain::sync {
 
 /// At most kNameMax bytes, never cut inside a character, with the extension of `name`. `device` is a label that a
-/// device announced; `seconds` (Unix) become a date in UTC; `number` counts from 1, where more are needed.
+/// device announced; `seconds` (Unix) become a date in UTC; `tag`, hexadecimal digits or nothing, tells
+/// those apart that would be equal.
 /// Of a name that is one of these already, the old parenthesis goes: names do not grow from one conflict to the next.
-std::string conflict_name(std::string_view name, std::string_view device, int64_t seconds, uint32_t number);
+std::string conflict_name(std::string_view name, std::string_view device, int64_t seconds, std::string_view tag);
 
 }  // namespace tain::sync

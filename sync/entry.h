@@ -38,7 +38,7 @@ struct Link {
 
 struct Location {
   std::vector<Link> links;  // ascending; none: removed
-  std::vector<Link> taken;  // of a removal: the links that it took away
+  std::vector<Link> taken;  // of a removal: the links that it took away; of a directory's move: where it was
   std::vector<Dot> seen;    // of a removal: the heads of content and attributes that the remover knew, ascending
   bool is_removal() const { return links.empty(); }
   bool operator==(const Location&) const = default;

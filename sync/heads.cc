@@ -43,6 +43,8 @@ bool is_same_file(const FileContent& a, const FileContent& b) {
 
 }  // namespace
 
+uint64_t later(uint64_t hlc, uint64_t by) { return hlc + std::min(by, std::numeric_limits<uint64_t>::max() - hlc); }
+
 bool is_same_value(const Location& a, const Location& b) { return a.links == b.links; }
 
 bool is_same_value(const Content& a, const Content& b) {
@@ -101,8 +103,7 @@ std::optional<Basis> Heads<Value>::basis(Replaces replaces) const {
   Basis basis{.parents = replaced_by(replaces)};
   if (basis.parents.size() > kParentsMax) return std::nullopt;
   std::ranges::sort(basis.parents);
-  for (const Version<Value>& head : all_)
-    basis.hlc_min = std::max(basis.hlc_min, head.hlc + (head.hlc < std::numeric_limits<uint64_t>::max() ? 1 : 0));
+  for (const Version<Value>& head : all_) basis.hlc_min = std::max(basis.hlc_min, later(head.hlc, kHlcTick));
   return basis;
 }
 

@@ -11,11 +11,18 @@
 
 namespace tain::sync {
 
+/// A millisecond, as a difference of HLCs. Edits go forward by that at least: between them is room for repairs.
+inline constexpr uint64_t kHlcTick = 1 << 16;
+
+/// `hlc` + `by`, or the end of time.
+uint64_t later(uint64_t hlc, uint64_t by);
+
 /// What a new version of a register names and stands above.
 struct Basis {
   std::vector<Dot> parents;  // ascending, at most kParentsMax
-  /// The version's HLC is at least this: later than every head that its device had, also where clocks lie. So what
-  /// somebody saw lose does not come back over the next edit of the winner. The device's own clock is not moved by it.
+  /// The version's HLC is at least this: a tick later than every head that its device had, also where clocks lie. So
+  /// what somebody saw lose does not come back over the next edit of the winner. The device's own clock is not
+  /// moved by it.
   uint64_t hlc_min = 0;
 };
 

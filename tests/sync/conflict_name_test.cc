@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kDay = 1'795'953'600;  // 2026-11-29 12:00 UTC
 
-std::string named(std::string_view name, uint32_t number = 1) { return conflict_name(name, "laptop", kDay, number); }
+std::string named(std::string_view name, std::string_view tag = "") { return conflict_name(name, "laptop", kDay, tag); }
 
 bool is_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
@@ -28,7 +28,7 @@ bool is_utf8(std::string_view text) {
 TEST(ConflictNameTest, SaysDeviceAndDateBeforeTheExtension) {
   EXPECT_EQ(named("notes.md"), "notes (conflict laptop 2026-11-29).md");
   EXPECT_EQ(named("notes"), "notes (conflict laptop 2026-11-29)");
-  EXPECT_EQ(named("notes.md", 2), "notes (conflict laptop 2026-11-29 2).md");
+  EXPECT_EQ(named("notes.md", "07af"), "notes (conflict laptop 2026-11-29 07af).md");
 }
 
 TEST(ConflictNameTest, KnowsWhatIsAnExtension) {
@@ -45,9 +45,10 @@ TEST(ConflictNameTest, DoesNotGrowFromOneConflictToTheNext) {
   const std::string once = named("notes.md");
 
   EXPECT_EQ(named(once), once);
-  EXPECT_EQ(named(once, 3), "notes (conflict laptop 2026-11-29 3).md");
-  EXPECT_EQ(conflict_name(named(once, 12), "my phone", kDay + 86400, 1), "notes (conflict my phone 2026-11-30).md");
-  EXPECT_EQ(named("notes (conflict my old phone 2026-11-30 7)"), "notes (conflict laptop 2026-11-29)");
+  EXPECT_EQ(named(once, "07af"), "notes (conflict laptop 2026-11-29 07af).md");
+  EXPECT_EQ(conflict_name(named(once, "07af"), "my phone", kDay + 86400, ""),
+            "notes (conflict my phone 2026-11-30).md");
+  EXPECT_EQ(named("notes (conflict my old phone 2026-11-30 ffff)"), "notes (conflict laptop 2026-11-29)");
 }
 
 TEST(ConflictNameTest, LeavesWhatAPersonWroteInParentheses) {
@@ -73,8 +74,8 @@ TEST(ConflictNameTest, IsCutBetweenCharactersAndKeepsTheExtension) {
 TEST(ConflictNameTest, LongNamesThatDifferAtTheirEndOnlyMayMeet) {
   const std::string a = named(std::string(251, 'a') + ".md");
 
-  EXPECT_EQ(a, named(std::string(250, 'a') + "b.md"));  // so whoever asks counts on until it is free
-  EXPECT_NE(a, named(std::string(251, 'a') + ".md", 2));
+  EXPECT_EQ(a, named(std::string(250, 'a') + "b.md"));  // so whoever asks has a tag for one of them
+  EXPECT_NE(a, named(std::string(251, 'a') + ".md", "07af"));
 }
 
 TEST(ConflictNameTest, AnyBytesGiveAName) {
@@ -88,9 +89,8 @@ TEST(ConflictNameTest, AnyBytesGiveAName) {
     std::string device(dice.below(90), '\0');
     for (char& c : device) c = static_cast<char>(dice.below(256));
 
-    const auto number = static_cast<uint32_t>(dice.next() >> 32);
 
-    const std::string got = conflict_name(name, device, static_cast<int64_t>(dice.next() >> 16) / 1000, number);
+    const std::string got = conflict_name(name, device, static_cast<int64_t>(dice.next() >> 16) / 1000, "07af");
 
     ASSERT_LE(got.size(), store::kNameMax);
     ASSERT_GT(got.size(), 0u);
@@ -100,14 +100,14 @@ TEST(ConflictNameTest, AnyBytesGiveAName) {
 }
 
 TEST(ConflictNameTest, DevicesWithoutALabelAndLabelsThatAreNoNames) {
-  EXPECT_EQ(conflict_name("a", "", kDay, 1), "a (conflict device 2026-11-29)");
-  EXPECT_EQ(conflict_name("a", "x/y (z)\n", kDay, 1), "a (conflict x-y -z-- 2026-11-29)");
+  EXPECT_EQ(conflict_name("a", "", kDay, ""), "a (conflict device 2026-11-29)");
+  EXPECT_EQ(conflict_name("a", "x/y (z)\n", kDay, ""), "a (conflict x-y -z-- 2026-11-29)");
 }
 
 TEST(ConflictNameTest, ClocksOfAnyYear) {
-  EXPECT_EQ(conflict_name("a", "x", 0, 1), "a (conflict x 1970-01-01)");
-  EXPECT_EQ(conflict_name("a", "x", int64_t{1} << 38, 1), "a (conflict x 9999-07-14)");
-  EXPECT_EQ(conflict_name(conflict_name("a", "x", int64_t{1} << 38, 1), "x", 0, 1), "a (conflict x 1970-01-01)");
+  EXPECT_EQ(conflict_name("a", "x", 0, ""), "a (conflict x 1970-01-01)");
+  EXPECT_EQ(conflict_name("a", "x", int64_t{1} << 38, ""), "a (conflict x 9999-07-14)");
+  EXPECT_EQ(conflict_name(conflict_name("a", "x", int64_t{1} << 38, ""), "x", 0, ""), "a (conflict x 1970-01-01)");
 }
 
 }  // namespace
