@@ -426,6 +426,10 @@ Result<std::optional<ByteView>> ReadTxn::get_large(Table table, ByteView key, By
   if (const auto around = env_->read_around_.visit(node->page)) file.expect(*around);
   if (part != nullptr && part->end <= node->size && part->head <= node->size)  // else it is not what the caller thinks
     return std::optional<ByteView>(TRY(read_overflow_part(file, node->page, node->size, *part, last_page, scratch)));
+  if (node->size >= kBlockSize) {  // of a large file: small ones are rarely wanted in the order in which they lie
+    const PageRange read{.page = node->page, .count = overflow_pages(node->size, file.page_size())};
+    if (const auto ahead = env_->read_ahead_.visit(read)) file.expect(*ahead);
+  }
   return std::optional<ByteView>(TRY(read_overflow(file, node->page, node->size, last_page, scratch)));
 }
 

@@ -23,6 +23,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "store/cold_pages.h"
+#include "store/read_ahead.h"
 #include "store/read_around.h"
 #include "store/resident.h"
 #include "store/snapshot.h"
@@ -89,6 +90,7 @@ class Env {
   PageSource pages_;
   PageSource file_pages_;  // the same, read with pread
   ReadAround read_around_;
+  ReadAhead read_ahead_;
   std::string path_;
   std::array<MDB_dbi, kTableCount + 1> dbi_{};  // by table number; 0: missing (snapshot.h, may_be_missing)
   std::atomic<uint64_t> committing_{0};         // the last transaction whose commit may have begun

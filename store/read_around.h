@@ -4,8 +4,8 @@
 // Who reads small pieces here and there waits for the disk each time. When two different values of one region are
 // wanted the others probably are, too: values that were written together lie together. Reading a whole region takes a
 // disk little longer than two of its values, and a file much larger than what is read of it rarely gets a second
-// visit to a region, so that it costs nothing there. Who reads one value after the other is left to the kernel, which
-// reads ahead beyond the region's end.
+// visit to a region, so that it costs nothing there. Who reads one value after the other is left to the
+// kernel and to store/read_ahead, which read beyond the region's end.
 #pragma once
 
 #include <array>
