@@ -189,20 +189,17 @@ Bytes encode_value(const Location& value) {
   Bytes bytes;
   Writer out(bytes);
   put_links(out, value.links);
-  if (value.is_removal()) {
-    put_links(out, value.taken);
-    put_dots(out, value.seen, kSeenMax);
-  }
+  put_links(out, value.taken);
+  if (value.is_removal()) put_dots(out, value.seen, kSeenMax);
   return bytes;
 }
 
 Result<Location> decode_location(ByteView bytes) {
   Reader in(bytes);
-  Location value{.links = get_links(in), .taken = {}, .seen = {}};
-  if (value.is_removal()) {
-    value.taken = get_links(in);
-    value.seen = get_dots(in, kSeenMax);
-  }
+  Location value;
+  value.links = get_links(in);
+  value.taken = get_links(in);
+  if (value.is_removal()) value.seen = get_dots(in, kSeenMax);
   if (!in.done()) return malformed("location");
   return value;
 }
@@ -317,7 +314,10 @@ Result<EntryRecord> decode_record(ByteView bytes) {
   if (in.failed() || !fits) return malformed("record");
   if ((registers & kHasLocation) != 0) {
     record.location = TRY(get_version<Location>(in, decode_location));
-    if (record.type == DT_DIR && record.location->value.links.size() > 1) return malformed("location of a directory");
+    const Location& value = record.location->value;
+    const size_t links_max = record.type == DT_DIR ? 1 : kLinksMax;
+    const size_t taken_max = record.type == DT_DIR ? 1 : value.is_removal() ? kLinksMax : 0;
+    if (value.links.size() > links_max || value.taken.size() > taken_max) return malformed("location");
   }
   if ((registers & kHasContent) != 0)
     record.content = TRY(get_version<Content>(in, [&](ByteView value) { return decode_content(record.type, value); }));

@@ -53,8 +53,10 @@ class RandomValues {
   Location location(uint8_t type) {
     Location out{.links = links(type == DT_DIR ? 1 : 3), .taken = {}, .seen = {}};
     if (out.is_removal()) {
-      out.taken = links(3);
+      out.taken = links(type == DT_DIR ? 1 : 3);
       out.seen = dots(kSeenMax);
+    } else if (type == DT_DIR) {
+      out.taken = links(1);
     }
     return out;
   }

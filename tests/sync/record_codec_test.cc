@@ -86,6 +86,17 @@ TEST(RecordCodecTest, ADirectoryHasOneName) {
   expect_refused(record);
 }
 
+TEST(RecordCodecTest, OnlyADirectoryThatWasMovedSaysWhereItWas) {
+  EntryRecord record = a_file();
+  record.location->value.taken = {{kRootEntry, "before"}};
+  expect_refused(record);
+  record.type = DT_DIR;
+  record.content.reset();
+  EXPECT_TRUE(decode_record(encode_record(record)).ok());
+  record.location->value.taken.push_back({kRootEntry, "other"});
+  expect_refused(record);
+}
+
 TEST(RecordCodecTest, TheRootIsADirectoryAndStaysWhereItIs) {
   EntryRecord record = a_file();
   record.entry = kRootEntry;

@@ -71,7 +71,7 @@ def content_hash(data):
 
 def record_of_a_file():
     text = b"Dear diary\n"
-    location = u16(1) + link(ROOT, b"first.md")
+    location = u16(1) + link(ROOT, b"first.md") + u16(0)
     content = u64(len(text)) + TIME + content_hash(text) + u8(0) + str32(text)
     attributes = (u32(0o644) + u32(1000) + u32(1000) + u64(0) + TIME + u64(0) + u16(1) + str16(b"user.mood") + str32(b"ok"))
     return (u8(1) + counting(0x60, 16) + u8(REGULAR) + u8(7) + version(1, 1, [], location) +
