@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "sync/known_writers.h"
 #include "sync/record_codec.h"
+#include "sync/text_merge.h"
 
 using namespace tain;
 using namespace tain::sync;
@@ -36,6 +37,18 @@ void check_name(ByteView bytes) {
   CHECK(!name.has_value() || same(as_bytes(name->path()), bytes));
 }
 
+/// Three texts, with zero bytes between them.
+void check_merge(ByteView bytes) {
+  const std::string_view text = as_text(bytes);
+  const size_t first = text.find('\0'), second = first == text.npos ? text.npos : text.find('\0', first + 1);
+  if (second == text.npos) return;
+  const std::string_view base = text.substr(0, first), ours = text.substr(first + 1, second - first - 1), theirs = text.substr(second + 1);
+  const auto merged = merge_texts(base, ours, theirs);
+  CHECK(merged == merge_texts(base, theirs, ours));
+  if (!merged.has_value()) return;
+  CHECK(merge_texts(base, ours, base) == ours && merge_texts(base, *merged, *merged) == merged);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -44,10 +57,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   // The first byte says what the rest is.
   const ByteView input(data + 1, size - 1);
-  switch (data[0] % 4) {
+  switch (data[0] % 5) {
     case 0: check_record(input); break;
-    case 1: check_list(input, static_cast<uint8_t>(data[0] / 4 % 8)); break;
+    case 1: check_list(input, static_cast<uint8_t>(data[0] / 5 % 8)); break;
     case 2: check_writer(input); break;
+    case 3: check_merge(input); break;
     default: check_name(input);
   }
   return 0;
