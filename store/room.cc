@@ -37,20 +37,32 @@ int64_t as_signed(T value) {
 
 void WorkingSet::account(int64_t bytes) {
   pending_bytes_ += bytes;
-  if (bytes > 0 && pending_bytes() > limits_.pending_max_bytes / 2) work_.notify_all();
+  if (bytes > 0 && exceeds_share(2)) work_.notify_all();
+}
+
+bool WorkingSet::exceeds_share(uint64_t divisor) const {
+  const auto small = static_cast<uint64_t>(std::max<int64_t>(pending_small_bytes_, 0));
+  return pending_bytes() > limits_.pending_max_bytes / divisor || small > limits_.pending_max_bytes / 2 / divisor;
+}
+
+void WorkingSet::account_small(int64_t bytes) {
+  pending_small_bytes_ += bytes;
+  account(bytes);
 }
 
 void WorkingSet::account_inodes(int64_t count) {
-  account(count * kInodeCost);
+  account_small(count * kInodeCost);
   need_.change_records(count, count * kInodeBytes);
 }
 
 void WorkingSet::account_dirents(int64_t count) {
-  account(count * kDirentCost);
+  account_small(count * kDirentCost);
   need_.change_records(count, count * kDirentBytes);
 }
 
 void WorkingSet::account_block(size_t size_before, size_t size_after) {
+  const auto small = [](size_t size) { return size < WriteTxn::kReservedMin ? as_signed(size) : 0; };
+  pending_small_bytes_ += small(size_after) - small(size_before);
   account(as_signed(size_after) - as_signed(size_before));
   const auto value_size = [](size_t size) { return size == 0 ? 0 : block_value_size(size); };
   need_.change_value(value_size(size_before), value_size(size_after));
@@ -178,7 +190,7 @@ Result<> WorkingSet::wait_for_room(std::unique_lock<std::mutex>& lock, const Gro
     while (!has_room(growth))
       if (!give_back(lock)) return Error(Code::no_space, "the disk that holds the vault is full");
   }
-  while (committer_running_ && pending_bytes() > limits_.pending_max_bytes) {
+  while (committer_running_ && exceeds_share(1)) {
     if (commit_error_.has_value()) {
       ask_retry();
       return *commit_error_;

@@ -577,7 +577,7 @@ bool WorkingSet::wait_for_work(std::unique_lock<std::mutex>& lock, const bool& s
   if (failed)
     work_.wait_for(lock, retry_delay_, [&] { return stop || retry_asked_ || commit_wanted() || tick_ > failed_tick_; });
   work_.wait_for(lock, kCommitDelay, [&] {
-    return stop || commit_wanted() || (pending_bytes() > limits_.pending_max_bytes / 2 && !failed);
+    return stop || commit_wanted() || (exceeds_share(2) && !failed);
   });
   return true;
 }

@@ -388,6 +388,11 @@ class WorkingSet {
   bool commit_wanted() const { return commit_wanted_ > committed_tick_; }
   void mark_dirty(CachedInode& inode);
   void account(int64_t bytes);
+  /// Of inodes, names and small blocks.
+  void account_small(int64_t bytes);
+  /// Whether more is pending than one part in `divisor` of what may be. Of what is small only half as much may be: LMDB keeps
+  /// the memory of every single page that a commit changed, for the next ones, but gives back that of longer values.
+  bool exceeds_share(uint64_t divisor) const;
   void account_inodes(int64_t count);
   void account_dirents(int64_t count);
   void account_block(size_t size_before, size_t size_after);
@@ -443,6 +448,7 @@ class WorkingSet {
   uint64_t stamp_counter_ = 0;
   uint64_t hlc_;
   int64_t pending_bytes_ = 0;
+  int64_t pending_small_bytes_ = 0;  // of them
   uint64_t unjournaled_bytes_ = 0;
   uint64_t frozen_unjournaled_bytes_ = 0;  // of those, what the commit under way takes
   std::condition_variable work_, room_;
