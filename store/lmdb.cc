@@ -215,7 +215,9 @@ Result<> Env::map_file() {
   map_ = static_cast<const uint8_t*>(map);
   map_size_ = info.me_mapsize;
   resident_.add(map_, map_size_);
-  pages_ = PageSource::mapped(map_, stat.ms_psize);
+  // Where the kernel does not take this advice it reads more than is asked for.
+  static_cast<void>(::madvise(map, map_size_, MADV_RANDOM));
+  pages_ = PageSource::mapped(map_, stat.ms_psize, &read_windows_);
   file_pages_ = PageSource::of_file(fd, stat.ms_psize);
   return {};
 }

@@ -25,6 +25,7 @@
 #include "store/cold_pages.h"
 #include "store/read_ahead.h"
 #include "store/read_around.h"
+#include "store/read_windows.h"
 #include "store/resident.h"
 #include "store/snapshot.h"
 #include "store/space.h"
@@ -56,7 +57,10 @@ class Env {
   /// The same in bytes, always counted. Threads: any.
   uint64_t free_bytes();
   /// Drops the pages of the mapped file from this process; the kernel's cache keeps them. Threads: any.
-  void drop_resident() { resident_.drop(); }
+  void drop_resident() {
+    resident_.drop();
+    read_windows_.forget();
+  }
   /// LMDB's version text.
   static std::string version();
 
@@ -87,6 +91,7 @@ class Env {
   const uint8_t* map_ = nullptr;  // our own map of the file: LMDB does not tell where its is
   size_t map_size_ = 0;
   ResidentBound resident_;  // of both maps
+  ReadWindows read_windows_;
   PageSource pages_;
   PageSource file_pages_;  // the same, read with pread
   ReadAround read_around_;

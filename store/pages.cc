@@ -118,7 +118,7 @@ Result<MetaPage> read_newest_meta(int fd) {
 Result<ByteView> PageSource::read(uint64_t page, uint64_t count, uint64_t last_page, Bytes& scratch) const {
   if (!has(page, count, last_page)) return missing_page(page);
   const size_t size = static_cast<size_t>(count) * page_size_;
-  if (map_ != nullptr) return ByteView(map_ + page * page_size_, size);
+  if (map_ != nullptr) return ByteView(in_map(page, count), size);
   scratch.resize(size);
   auto read = read_exactly(fd_, scratch, page * page_size_);
   if (!read.ok()) return bad_page(page, "cannot be read").with(read.error().message());

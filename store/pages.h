@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "store/read_around.h"
+#include "store/read_windows.h"
 
 namespace tain::store {
 
@@ -50,8 +51,13 @@ Result<MetaPage> read_newest_meta(int fd);
 class PageSource {
  public:
   PageSource() = default;
-  /// `map` holds all pages up to any `last_page` that read() is told of.
-  static PageSource mapped(const uint8_t* map, size_t page_size) { return {map, -1, page_size}; }
+  /// `map` holds all pages up to any `last_page` that read() is told of. With `windows`, which outlive this, the disk is asked
+  /// for what lies around a page before it is looked at.
+  static PageSource mapped(const uint8_t* map, size_t page_size, ReadWindows* windows = nullptr) {
+    PageSource out(map, -1, page_size);
+    out.windows_ = windows;
+    return out;
+  }
   /// Reads with pread, so an unreadable sector is an error and not a signal. The descriptor stays the caller's.
   static PageSource of_file(int fd, size_t page_size) { return {nullptr, fd, page_size}; }
 
@@ -62,7 +68,7 @@ class PageSource {
   /// The page in the map; empty when it lies outside. For a mapped source.
   ByteView mapped_page(uint64_t page, uint64_t last_page) const {
     if (map_ == nullptr || page < 2 || page > last_page) return {};
-    return {map_ + page * page_size_, page_size_};
+    return {in_map(page, 1), page_size_};
   }
   /// `count` pages from `page` on, in `scratch` if they had to be read. Errors: corrupt (past `last_page`), io.
   Result<ByteView> read(uint64_t page, uint64_t count, uint64_t last_page, Bytes& scratch) const;
@@ -77,7 +83,13 @@ class PageSource {
     return page >= 2 && page <= last_page && count <= last_page - page + 1;
   }
   PageSource(const uint8_t* map, int fd, size_t page_size) : map_(map), fd_(fd), page_size_(page_size) {}
+  /// Pages of the map that are about to be looked at.
+  const uint8_t* in_map(uint64_t page, uint64_t count) const {
+    if (windows_ != nullptr) windows_->bring(map_, page_size_, {page, count});
+    return map_ + page * page_size_;
+  }
   const uint8_t* map_ = nullptr;
+  ReadWindows* windows_ = nullptr;
   int fd_ = -1;
   size_t page_size_ = 0;
 };
