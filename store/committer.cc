@@ -329,7 +329,14 @@ Result<> Committer::set_retention(const RetentionPolicy& policy) noexcept {
 
 Result<> Committer::set_marks_changes(bool wanted) noexcept {
   std::lock_guard one_commit(commit_mutex_);
-  return write_empty({}, [&](State& state) { state.marks_changes = wanted; });
+  {
+    std::lock_guard lock(set_.mutex());
+    set_.set_marks_changes(true);  // before the first commit that does; after the last one that does not
+  }
+  const auto written = write_empty({}, [&](State& state) { state.marks_changes = wanted; });
+  std::lock_guard lock(set_.mutex());
+  set_.set_marks_changes(state().marks_changes);
+  return written;
 }
 
 /// What to seal: whole blocks, and patches for the blocks that they lie over.

@@ -17,6 +17,7 @@ constexpr int64_t kBlockCost = 192;
 constexpr int64_t kInodeBytes = 512;
 constexpr int64_t kDirentBytes = 320;
 constexpr int64_t kBlockKeyBytes = 64;
+constexpr int64_t kMarkBytes = 512;  // with a name
 // A map node with every patch that it can have.
 constexpr size_t kNodeBytes = block_value_size(28'000);
 // Kept free so that deleting works on a full disk: it writes, too, before it frees. What one commit frees is used only
@@ -146,6 +147,7 @@ bool WorkingSet::has_room(const Growth& growth) {
       SpaceNeed need = need_;
       need.add(frozen_need_);
       need.add_any(growth.values + more.values, growth.records + more.records);
+      if (marks_changes_) need.double_records(kMarkBytes);
       return need.fits(space, kReservePages);
     };
     const auto* more = std::find_if(kAllowances.begin(), kAllowances.end(), fits);

@@ -45,6 +45,11 @@ void SpaceNeed::change_records(int64_t count, int64_t bytes) {
   bytes_ += bytes;
 }
 
+void SpaceNeed::double_records(int64_t bytes) {
+  bytes_ += records_ * bytes;
+  records_ *= 2;
+}
+
 void SpaceNeed::add(const SpaceNeed& other) {
   for (size_t i = 0; i < values_.size(); ++i) values_[i] += other.values_[i];
   records_ += other.records_;

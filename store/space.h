@@ -42,6 +42,8 @@ class SpaceNeed {
   /// `count` more (or fewer) records to write or remove, which may each lie in a tree page of its own, and `bytes` that
   /// they add.
   void change_records(int64_t count, int64_t bytes);
+  /// One more record of `bytes` beside each of them.
+  void double_records(int64_t bytes);
   /// What another one needs, too.
   void add(const SpaceNeed& other);
   /// `values` of the longest blocks and `records`, whatever they are.

@@ -149,6 +149,7 @@ struct Vault::Impl {
                                                           .history = options.history}, random_u64(),
                                        state);
     if (options.foresee_full_disk) set->set_space_probe([this] { return env->free_space(); });
+    set->set_marks_changes(state.marks_changes);
     tree = std::make_unique<Tree>(*set);
     content = std::make_unique<Content>(*set);
     committer = std::make_unique<Committer>(*set, *journal, suite, state, [this](const Error& error) {

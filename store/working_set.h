@@ -365,6 +365,11 @@ class WorkingSet {
   void commit_ended(const Result<>& result);
   /// Asks what commits can still write; null: as much as they like.
   void set_space_probe(std::function<FreeSpace()> probe) { space_probe_ = std::move(probe); }
+  /// Whether commits mark what they change (store/notes), which takes room.
+  void set_marks_changes(bool wanted) {
+    marks_changes_ = wanted;
+    allowance_ = {0, 0};
+  }
   /// Asks for something of the past to be given up when the disk is full: true if it is worth looking again, false if
   /// there is nothing left. Called without the mutex; may commit and take its time. Null: nothing is given up.
   void set_reclaim(std::function<bool()> reclaim) { reclaim_ = std::move(reclaim); }
@@ -464,6 +469,7 @@ class WorkingSet {
   std::function<bool()> reclaim_;
   std::function<bool(Ino)> in_use_;
   Growth allowance_;  // what may still be added before the disk is asked again
+  bool marks_changes_ = false;
 
   std::unordered_map<uint64_t, std::unique_ptr<CachedInode>> inodes_;
   std::list<Ino> clean_order_;  // least recently used last
