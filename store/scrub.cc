@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/secret.h"
 #include "store/load_block.h"
+#include "store/scrub_notes.h"
 
 namespace tain::store {
 namespace {
@@ -136,6 +137,16 @@ Result<> Scrubber::go_on(Slice& slice) {
   ScrubPlace& place = record_.place;
   std::optional<Cursor> cursor;  // at the inode before place.ino, if any
   while (running() && !slice.full()) {
+    if (place.stage == Stage::marks || place.stage == Stage::notes) {
+      slice.advanced = true;
+      const auto spend = [&](size_t bytes) { return !slice.full() && (slice.spend(bytes), true); };
+      if (!TRY(scrub_notes(database_, slice.txn, place, record_.counts, spend))) continue;
+      if (place.stage == Stage::marks)
+        place = {.ino = {}, .stage = Stage::notes};
+      else
+        finish(slice);
+      continue;
+    }
     if (place.stage != Stage::record) {
       const Ino ino = place.ino;
       if (TRY(scrub_rest(slice, place))) place = after(ino);
@@ -153,12 +164,12 @@ Result<> Scrubber::go_on(Slice& slice) {
       else
         ++record_.counts.lost;
       place = one ? after(Ino{load_be64(lost.low.data())}) : begin_of(end_of(lost, place.ino));
-      if (raw(place.ino) == ~uint64_t{0}) finish(slice);
+      if (raw(place.ino) == ~uint64_t{0}) place = {.ino = {}, .stage = Stage::marks};
       continue;
     }
     const auto found = TRY(std::move(item));
     if (!found.has_value()) {
-      finish(slice);
+      place = {.ino = {}, .stage = Stage::marks};
     } else if (found->key.size() != ino_key(Ino{}).size()) {
       ++record_.counts.lost;
     } else {
@@ -233,6 +244,8 @@ Result<bool> Scrubber::scrub_rest(Slice& slice, ScrubPlace& place) {
       place = {.ino = inode.ino, .stage = Stage::past_names};
       return false;
     case Stage::past_names: return scrub_past_names(slice, inode, place);
+    case Stage::marks:
+    case Stage::notes: break;  // of no inode
   }
   return true;
 }
@@ -527,7 +540,7 @@ void Scrubber::count_all(Slice& slice) {
   if (!state.ok()) return;  // finish() will note it
   const auto count = [&](Table table) { return state->sets[static_cast<size_t>(table)].count; };
   records_total_ = count(Table::inodes) + count(Table::dirents) + count(Table::xattrs) + count(Table::versions) +
-                   count(Table::past_names);
+                   count(Table::past_names) + count(Table::marks) + count(Table::notes);
   blocks_total_ = count(Table::blocks);
 }
 

@@ -68,7 +68,7 @@ Result<ScrubRecord> decode_scrub_record(ByteView bytes) {
   record.last = take_counts(in);
   record.last_damaged = in.u64();
   const size_t listed = in.u16();
-  if (listed > kScrubDamagedMax || stage > static_cast<uint8_t>(ScrubPlace::Stage::past_names)) return damaged;
+  if (listed > kScrubDamagedMax || stage > static_cast<uint8_t>(ScrubPlace::Stage::notes)) return damaged;
   for (size_t i = 0; i < listed; ++i) record.damaged.push_back(in.u64());
   if (!in.done() || !std::is_sorted(record.damaged.begin(), record.damaged.end())) return damaged;
   return record;

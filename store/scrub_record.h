@@ -20,9 +20,10 @@ namespace tain::store {
 inline constexpr char kScrubFileName[] = "scrub";
 inline constexpr size_t kScrubDamagedMax = 256;  // inodes that the file lists
 
-/// What to look at next of the entry `ino`. Values that are behind the end of the entry mean the next entry.
+/// What to look at next of the entry `ino`. Values that are behind the end of the entry mean the next entry. Behind all
+/// entries come the tables marks and notes: there `ino` and `at` are both halves of the key.
 struct ScrubPlace {
-  enum class Stage : uint8_t { record = 0, names = 1, content = 2, versions = 3, past_names = 4 };
+  enum class Stage : uint8_t { record = 0, names = 1, content = 2, versions = 3, past_names = 4, marks = 5, notes = 6 };
   Ino ino{};
   Stage stage = Stage::record;
   uint64_t at = 0;  // names: the first cookie; content: the first block; versions, past_names: the second half of the key

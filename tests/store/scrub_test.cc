@@ -4,11 +4,14 @@
 
 #include <fcntl.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 
 #include "base/file.h"
 #include "store/check.h"
+#include "store/notes.h"
+#include "tests/store/vault_edits.h"
 #include "tests/support/temp_vault.h"
 
 namespace tain::store {
@@ -110,6 +113,27 @@ TEST_F(ScrubTest, ASoundVaultIsReadWholeAndIsIntact) {
   EXPECT_EQ(state.record.last.blocks, blocks);
   EXPECT_EQ(state.record.last.bytes, bytes);
   EXPECT_EQ(state.record.last.lost, 0u);
+}
+
+TEST_F(ScrubTest, ReadsMarksAndNotesInSmallSteps) {
+  temp_.reopen();
+  ASSERT_TRUE(temp_.vault().notes().mark_changes(true).ok());
+  std::vector<Notes::Change> changes;
+  for (uint64_t i = 0; i < 50; ++i) changes.push_back({{7, i}, Bytes(1000, 'n')});
+  ASSERT_TRUE(temp_.vault().notes().change(changes).ok());
+  temp_.make_file(kRootIno, "marked");
+  temp_.close();
+  const ScrubState sound = scrub(3000);
+  EXPECT_EQ(sound.record.last.lost, 0u);
+  // A file and its name more, and the marks of both and of the directory.
+  EXPECT_EQ(sound.record.last.records, 35u + 34 + 1 + 2 + 50 + 3);
+
+  temp_.close();
+  std::array<uint8_t, 16> key{};
+  key[7] = 7;
+  key[15] = 20;
+  test::edit_value(temp_.directory(), Table::notes, key, [](Bytes& value) { value[500] ^= 1; });
+  EXPECT_EQ(scrub(3000).record.last.lost, 1u);
 }
 
 TEST_F(ScrubTest, FindsABitInABlockAndFlagsItsCellOnly) {
