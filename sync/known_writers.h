@@ -53,8 +53,8 @@ class KnownWriters {
   /// The segments to ask for: of every writer that is followed the one after the last applied. Its chain is what the last
   /// one's was.
   std::vector<Reached> wanted() const;
-  /// Whether it may be applied once it is ready. Errors: not_permitted with a Contradiction's text. It is the next of a
-  /// known writer.
+  /// Whether it may be applied. It is the next of a known writer, and ready: what its vector stands for can be told only if
+  /// everybody in it is known. Errors: not_permitted with a Contradiction's text.
   Result<> check(const Segment& segment, Contradiction* what = nullptr) const;
   /// What it comes after and is not applied yet; empty: it is ready.
   std::vector<Reached> missing(const Segment& segment) const;

@@ -110,18 +110,29 @@ Result<bool> Puller::advance(WriterId id, Pulled& pulled, const ApplySegment& ap
       TRY(learn(announcement_name(cipher_, tip.writer), pulled, keep));
   if (!known_.missing(held.segment).empty()) return false;
 
+  // Only now: whether a vector takes something back depends on who comes after whom, which is known of all that is in it.
+  if (const auto checked = known_.check(held.segment); !checked.ok()) {
+    Trouble what = trouble(kind_of(checked.error()), segment_name(cipher_, id, held.segment.n), id, held.segment.n, checked.error());
+    what.evidence = held.object;
+    drop(id);
+    TRY(give_up(id, std::move(what), pulled, keep));
+    return false;
+  }
   const KnownWriter after = known_.after(held.segment, held.chain);
   if (!TRY(apply(held.segment, after))) {
     blocked_.insert(id);
-    held_bytes_ -= held.size;
-    held_.erase(id);
+    drop(id);
     return false;
   }
   known_.restore(after);
-  held_bytes_ -= held.size;
-  held_.erase(id);
+  drop(id);
   ++pulled.segments;
   return true;
+}
+
+void Puller::drop(WriterId writer) {
+  held_bytes_ -= held_.at(writer).object.size();
+  held_.erase(writer);
 }
 
 Result<bool> Puller::fetch(const Reached& next, Pulled& pulled, const KeepWriter& keep) {
@@ -136,9 +147,8 @@ Result<bool> Puller::fetch(const Reached& next, Pulled& pulled, const KeepWriter
   }
   const KnownWriter& writer = *known_.find(next.writer);
   auto segment = open_segment(cipher_, writer.announcement.key, next.writer, next.n, *object);
-  const Result<> checked = segment.ok() ? known_.check(*segment) : Result<>(segment.error());
-  if (!checked.ok()) {
-    Trouble what = trouble(kind_of(checked.error()), name, next.writer, next.n, checked.error());
+  if (!segment.ok()) {
+    Trouble what = trouble(kind_of(segment.error()), name, next.writer, next.n, segment.error());
     if (what.kind == Trouble::Kind::contradicts) {
       what.evidence = *object;
       TRY(give_up(next.writer, std::move(what), pulled, keep));
@@ -148,7 +158,7 @@ Result<bool> Puller::fetch(const Reached& next, Pulled& pulled, const KeepWriter
     return false;
   }
   held_bytes_ += object->size();
-  held_.emplace(next.writer, Held{.segment = std::move(*segment), .chain = chain_value(*object), .size = object->size()});
+  held_.emplace(next.writer, Held{.segment = std::move(*segment), .chain = chain_value(*object), .object = *object});
   return true;
 }
 

@@ -65,13 +65,14 @@ class Puller {
   struct Held {
     Segment segment;
     Id32 chain{};
-    size_t size = 0;
+    Bytes object;  // as evidence, if it contradicts
   };
   Result<> find_writers(Pulled& pulled, const KeepWriter& keep);
   Result<> learn(const ObjectName& name, Pulled& pulled, const KeepWriter& keep);
   /// Whether anything was applied.
   Result<bool> advance(WriterId writer, Pulled& pulled, const ApplySegment& apply, const KeepWriter& keep);
   Result<bool> fetch(const Reached& next, Pulled& pulled, const KeepWriter& keep);
+  void drop(WriterId writer);  // what is held of it
   Result<> give_up(WriterId writer, Trouble trouble, Pulled& pulled, const KeepWriter& keep);
 
   Remote& remote_;

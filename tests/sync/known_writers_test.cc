@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/long_run.h"
 #include "tests/sync/random_values.h"
 
 namespace tain::sync {
@@ -196,7 +197,7 @@ TEST_F(KnownWritersTest, NotesAreReadBack) {
 // Devices exchange segments over a bag that shows them in any order; each writes after what it has applied. Whatever the
 // order, everybody applies everything, and each segment after all that its writer had applied.
 TEST(KnownWritersRandomTest, EveryOrderOfArrivalIsAppliedCausally) {
-  for (uint64_t seed = 0; seed < 300; ++seed) {
+  for (uint64_t seed = 0; seed < (test::is_long_run() ? 20'000u : 300u); ++seed) {
     RandomValues random(seed);
     const size_t devices = 2 + random.below(4);
     struct Device {

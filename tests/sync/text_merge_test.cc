@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "tests/support/long_run.h"
 #include "tests/support/temp_directory.h"
 
 namespace tain::sync {
@@ -131,7 +132,7 @@ TEST(TextMergeRandomTest, ApartChangesOfDifferentLinesMergeAsTheyMust) {
 // are several shortest ways to read a change; then neither is wrong, and they are counted.
 TEST(TextMergeRandomTest, AgreesWithGitWhereBothMerge) {
   if (std::system("git --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "git is not installed";
-  tain::test::TempDirectory folder;
+  test::TempDirectory folder;
   std::mt19937_64 random(2);
   const auto below = [&](uint64_t limit) { return random() % limit; };
   const auto text = [&](const Lines& lines, uint64_t edits) {
@@ -146,7 +147,7 @@ TEST(TextMergeRandomTest, AgreesWithGitWhereBothMerge) {
   };
   const auto write = [&](const char* name, const std::string& content) { std::ofstream(folder.path() + "/" + name) << content; };
   int compared = 0;
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < (test::is_long_run() ? 3000 : 200); ++i) {
     Lines lines;
     for (uint64_t k = below(40); k > 0; --k) lines.push_back("w" + std::to_string(below(1000)) + "\n");
     const std::string base = joined(lines), ours = text(lines, below(4)), theirs = text(lines, below(4));

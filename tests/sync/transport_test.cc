@@ -8,6 +8,7 @@
 #include "sync/puller.h"
 #include "sync/upload.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/long_run.h"
 #include "tests/sync/memory_remote.h"
 #include "tests/sync/random_values.h"
 
@@ -237,6 +238,25 @@ TEST_F(TransportTest, WhoSignsWithAnotherKeyIsNotFollowed) {
   EXPECT_FALSE(device(1).known.find(1)->followed);
 }
 
+// What a vector stands for is not known before the announcements of all in it are.
+TEST_F(TransportTest, AnIncarnationThatIsNotKnownYetTakesNothingBack) {
+  publish(0);
+  ASSERT_TRUE(device(1).pull().ok());
+  publish(1);
+  ASSERT_TRUE(device(2).pull().ok());
+  device(0).start(11);  // comes after writer 1
+  publish(0);
+  ASSERT_TRUE(device(1).pull().ok());
+  publish(1);  // its vector has writer 11 in the place of writer 1
+  const Bytes announcement = *device(2).remote.get(announcement_name(cipher_, 11), 4096);
+  bucket_.lose(announcement_name(cipher_, 11));
+  ASSERT_TRUE(device(2).pull().ok());
+  EXPECT_TRUE(device(2).known.find(2)->followed);
+
+  bucket_.plant(announcement_name(cipher_, 11), announcement);
+  EXPECT_EQ(device(2).pull()->segments, 2u);
+}
+
 TEST_F(TransportTest, SaysWhenItIsNotNow) {
   publish(0);
   bool now = false;
@@ -251,7 +271,7 @@ TEST_F(TransportTest, SaysWhenItIsNotNow) {
 
 // Everything that only delays: in the end every device has applied everything, in causal order.
 TEST(TransportRandomTest, EverythingArrivesOverAFaultyRemote) {
-  for (uint64_t seed = 1; seed <= 60; ++seed) {
+  for (uint64_t seed = 1; seed <= (test::is_long_run() ? 5000u : 60u); ++seed) {
     RandomValues random(seed);
     FakeClock clock;
     MemoryBucket bucket(clock, seed);
