@@ -33,7 +33,6 @@ constexpr uint64_t kLaterCookies = uint64_t{1} << 62;  // of epochs after the fi
 constexpr unsigned kCookieEpochShift = 56;
 static_assert(uint64_t{kEpochMax - 1} << kCookieEpochShift < kLaterCookies);
 constexpr size_t kBlockClearSize = 24;  // kind, suite, schema, epoch, content id
-constexpr std::array<uint8_t, crypto_aead_xchacha20poly1305_ietf_NPUBBYTES> kZeroNonce{};  // also for the 12 of GCM
 
 static_assert(kKeySize == crypto_aead_xchacha20poly1305_ietf_KEYBYTES && kKeySize == crypto_aead_aes256gcm_KEYBYTES);
 static_assert(kTagSize == crypto_aead_xchacha20poly1305_ietf_ABYTES && kTagSize == crypto_aead_aes256gcm_ABYTES);

@@ -208,7 +208,8 @@ class Simulation {
           look(record.entry, record.content);
           look(record.entry, record.attributes);
         }
-    for (const auto& [entry, registers] : fleet_[0].entries()) {
+    for (const auto& [id, registers] : fleet_[0].entries()) {
+      const EntryId& entry = id;  // a lambda takes no structured binding
       const auto add = [&](const auto& heads) {
         for (const auto& head : heads.all()) got[entry].insert(head.dot);
       };
