@@ -40,7 +40,23 @@ run_as() {
     chown -R "$test_user": "$work"
     clean=(setpriv --reuid "$test_user" --regid "$test_user" --init-groups "${clean[@]}")
   fi
-  "${clean[@]}" bash "$stage/e2e/$FAMILY.sh"
+  # Who comes to the end says so: a shell that a signal ends has the status of its last command, which may be 0.
+  # shellcheck disable=SC2016
+  exec "${clean[@]}" bash -c '. "$0"; REACHED_ITS_END=1' "$stage/e2e/$FAMILY.sh"
+}
+
+# Whether process $1 is gone (a zombie that nobody reaped is gone too: its memory is).
+gone() { [ ! -e "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
+
+# A signal ends this pass only: the family ends with it, and cleans up, before its stage is taken away.
+end_pass() {
+  local children='' child
+  read -r children <"/proc/$$/task/$$/children" || true
+  for child in $children; do
+    kill "$child" 2>/dev/null || continue
+    until gone "$child"; do sleep 0.05; done
+  done
+  [ -n "${TAIN_E2E_KEEP:-}" ] || rm -rf --one-file-system "$stage"
 }
 
 first_pass() {
@@ -53,7 +69,7 @@ first_pass() {
 
   stage=$(mktemp -d "${TMPDIR:-/tmp}/tain-e2e.XXXXXX")
   chmod 0755 "$stage"
-  [ -n "${TAIN_E2E_KEEP:-}" ] || trap 'rm -rf --one-file-system "$stage"' EXIT
+  trap end_pass EXIT
   cp "$TAIN" "$stage/tain"
   cp -r "$HERE" "$stage/e2e"
   cp -r "$HERE/../vectors" "$stage/vectors"
@@ -117,6 +133,7 @@ umask 022
 mkdir "$MNT"
 cd "$WORK"
 pids=()
+REACHED_ITS_END=
 
 mounted() { awk -v m="$1" '$2 == m { found = 1 } END { exit !found }' /proc/self/mounts; }
 not_mounted() { ! mounted "$MNT"; }
@@ -128,8 +145,6 @@ wait_for() {
     sleep 0.05
   done
 }
-# Whether process $1 is gone (a zombie that nobody reaped is gone too: its memory is).
-gone() { [ ! -e "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
 # The pid in the lock file of vault $1.
 holder() { sed -n '1s/^\([0-9][0-9]*\).*/\1/p' "${1:-$VAULT}/lock"; }
 
@@ -138,6 +153,10 @@ cleanup() {
   trap - EXIT
   set +e
   cd /
+  if [ $status = 0 ] && [ -z "$REACHED_ITS_END" ]; then
+    echo "$FAMILY: ended before its end" >&2
+    status=1
+  fi
   if [ $status != 0 ] && [ $status != 77 ] && [ -s "$OUTPUT" ]; then
     echo "--- last output of tain:" >&2
     tail -n 20 "$OUTPUT" >&2
