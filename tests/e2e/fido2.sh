@@ -5,44 +5,16 @@
 ONE_USER=1
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
-need cc
-# -I: a file of this folder has the name of a module of the standard library.
-"$PY" -I -c 'import cryptography' 2>/dev/null || skip "cryptography is missing (package python3-cryptography)"
-"$PY" -I -c 'import ctypes; ctypes.CDLL("libfido2.so.1")' 2>/dev/null || skip "libfido2.so.1 is missing (package libfido2-1)"
-cc -shared -fPIC -O0 -U_FORTIFY_SOURCE -Wall -Wextra -o "$WORK/shim.so" "$TAIN_E2E_STAGE/e2e/fido2_shim.c" -ldl
+# shellcheck source=tests/e2e/devices.sh
+. "$(dirname "$0")/devices.sh"
+need_device fido2
+build_shim
 
 secret() { # secret NAME TEXT: a file for the owner only
   (umask 077 && printf '%s\n' "$2" >"$WORK/$1")
 }
-declare -A running=() # the processes of the tokens that are plugged in, by name
-pull_out() {          # pull_out NAME
-  kill "${running[$1]}"
-  wait "${running[$1]}" 2>/dev/null || true
-  rm -f "$WORK/$1.socket"
-  unset "running[$1]"
-}
-plug_in() { # plug_in NAME OPTIONS...: the token of that name, which is made the first time
-  local name=$1
-  shift
-  if [ -n "${running[$name]:-}" ]; then pull_out "$name"; fi
-  "$PY" -I "$TAIN_E2E_STAGE/e2e/fido2_token.py" "$WORK/$name.socket" "$WORK/$name" "$@" 2>"$WORK/$name.log" &
-  running[$name]=$!
-  wait_for test -S "$WORK/$name.socket" || fail "no token: $(cat "$WORK/$name.log")"
-}
-end_tokens() {
-  local status=$?
-  set +e
-  [ ${#running[@]} = 0 ] || kill "${running[@]}" 2>/dev/null
-  (exit $status)
-  cleanup
-}
-trap end_tokens EXIT
 # The program where the plugged in tokens are the only ones.
-tain() {
-  local name all=
-  for name in "${!running[@]}"; do all+=${all:+:}$WORK/$name.socket; done
-  env LD_PRELOAD="$WORK/shim.so" TAIN_TEST_FIDO2_TOKENS="$all" "$TAIN" "$@"
-}
+tain() { with_tokens "$TAIN" "$@"; }
 mount_with() { # mount_with OPTIONS...: only these
   expect_exit 0 tain mount "$@" "$VAULT" "$MNT"
   mv "$OUTPUT" "$WORK/mount.log"

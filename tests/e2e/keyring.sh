@@ -3,49 +3,10 @@
 # A key in the keyring of the login: a real daemon of the Secret Service, on a bus of its own.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/devices.sh
+. "$(dirname "$0")/devices.sh"
+need_device keyring
 
-need gnome-keyring-daemon dbus-daemon gdbus
-# It has a file capability, which not every container lets a program have.
-gnome-keyring-daemon --version >/dev/null 2>&1 || skip "gnome-keyring-daemon cannot be run here"
-
-start_bus() { # one that starts no service by itself
-  cat >"$WORK/bus.conf" <<END
-<busconfig>
-  <type>session</type>
-  <listen>unix:dir=$WORK/run</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-END
-  dbus-daemon --config-file="$WORK/bus.conf" --nofork --print-address=3 3>"$WORK/address" >"$WORK/bus.log" 2>&1 &
-  bus=$!
-  wait_for test -s "$WORK/address"
-  DBUS_SESSION_BUS_ADDRESS=$(cat "$WORK/address")
-  export DBUS_SESSION_BUS_ADDRESS
-}
-start_keyring() { # unlocked with the password of the login
-  printf 'login' | gnome-keyring-daemon --unlock --foreground --components=secrets --control-directory="$WORK/run/keyring" \
-    >"$WORK/keyring.log" 2>&1 &
-  keyring=$!
-  wait_for gdbus introspect --session --dest org.freedesktop.secrets --object-path /org/freedesktop/secrets >/dev/null 2>&1
-}
-stop() {
-  kill "$1" 2>/dev/null || true
-  wait_for gone "$1"
-}
-# Not left behind when a check fails.
-bus='' keyring=''
-finish() {
-  set +e
-  for pid in $keyring $bus; do gone "$pid" || kill "$pid"; done
-  (exit "$1") # which is what cleanup looks at
-  cleanup
-}
-trap 'finish $?' EXIT
 items() { # how many items of this vault the keyring has
   gdbus call --session --dest org.freedesktop.secrets --object-path /org/freedesktop/secrets \
     --method org.freedesktop.Secret.Service.SearchItems "{'xdg:schema': 'org.tain.Vault', 'vault': '$vault_id'}" |

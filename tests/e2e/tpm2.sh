@@ -5,44 +5,9 @@
 ONE_USER=1
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
-need swtpm
-"$PY" -c 'import ctypes; ctypes.CDLL("libtss2-tcti-swtpm.so.0")' 2>/dev/null ||
-  skip "tpm2-tss cannot talk to swtpm (package libtss2-tcti-swtpm0)"
-
-helper() { "$PY" "$TAIN_E2E_STAGE/e2e/tpm2.py" "$@"; }
-use_port() { export TAIN_TPM2_TCTI=swtpm:host=127.0.0.1,port=$1; }
-
-tpm='' port='' ear=''
-# start_tpm NAME: the one whose state is in the folder of that name.
-start_tpm() {
-  mkdir -p "$WORK/$1"
-  for _ in 1 2 3 4 5; do # somebody else may take the ports first
-    port=$(helper ports)
-    swtpm socket --tpm2 --tpmstate "dir=$WORK/$1" --server "type=tcp,port=$port,bindaddr=127.0.0.1" \
-      --ctrl "type=tcp,port=$((port + 1)),bindaddr=127.0.0.1" --flags not-need-init,startup-clear >"$WORK/$1.log" 2>&1 &
-    tpm=$!
-    until helper reach "$port" 2>/dev/null || gone $tpm; do sleep 0.05; done
-    if ! gone $tpm; then
-      use_port "$port"
-      return
-    fi
-    tpm=''
-  done
-  fail "swtpm does not start: $(cat "$WORK/$1.log")"
-}
-stop_tpm() {
-  [ -z "$tpm" ] || { kill "$tpm" && wait "$tpm"; } 2>/dev/null || true
-  tpm=''
-}
-end_tpm() {
-  local status=$?
-  set +e
-  stop_tpm
-  [ -z "$ear" ] || kill "$ear" 2>/dev/null
-  (exit $status)
-  cleanup
-}
-trap end_tpm EXIT
+# shellcheck source=tests/e2e/devices.sh
+. "$(dirname "$0")/devices.sh"
+need_device tpm2
 
 opened_with() { "$TAIN" status --json "$MNT" | "$PY" -c 'import json, sys; print(json.load(sys.stdin)["opened_with"]["type"])'; }
 slots() { "$TAIN" key list --json "$VAULT" | "$PY" -c 'import json, sys; print(*[s["slot"] for s in json.load(sys.stdin) if s["type"] == "tpm2"])'; }
@@ -65,7 +30,7 @@ echo "dear diary" >"$MNT/diary"
 unmount_vault
 
 # --- no TPM ---------------------------------------------------------------------------------------------------------
-use_port "$(helper ports)"
+use_port "$(tpm_helper ports)"
 expect_exit 1 "$TAIN" key add --passfile "$PASSFILE" "$VAULT" tpm2
 if grep -E 'built without|\.so\.0 is not there' "$OUTPUT"; then skip "no tpm2-tss (package libtss2-dev)"; fi
 output_has 'there is no TPM at swtpm:host=127.0.0.1'
@@ -125,17 +90,16 @@ same "$(slots)" "$slot" "slots"
 ok "nothing stays in the TPM, and one slot proves the next"
 
 # --- who listens on the bus -----------------------------------------------------------------------------------------
-listening=$(helper ports)
+listening=$(tpm_helper ports)
 "$PY" "$TAIN_E2E_STAGE/e2e/tpm2.py" listen "$listening" "$port" "$WORK/bus" & # no function: $! is to be what listens
-ear=$!
-wait_for helper reach "$listening" 2>/dev/null || fail "no ear on the bus"
+ear=$! && others+=("$ear")
+wait_for tpm_helper reach "$listening" 2>/dev/null || fail "no ear on the bus"
 use_port "$listening"
 expect_exit 0 "$TAIN" key add --passfile "$PASSFILE" "$VAULT" tpm2
 expect_exit 0 cat_diary --tpm2
 expect_exit 0 cat_diary --tpm2
 kill "$ear"
 wait "$ear" 2>/dev/null || true
-ear=''
 use_port "$port"
 expect_exit 0 "$TAIN" key remove --passfile "$PASSFILE" "$VAULT" "$(slots | sed 's/.* //')"
 "$PY" - "$WORK/bus" <<'END'
@@ -171,7 +135,7 @@ cp -a "$VAULT" "$WORK/intact"
 altered() { # altered ARGUMENTS...: the vault as it was, but for that
   rm -rf "$VAULT"
   cp -a "$WORK/intact" "$VAULT"
-  helper alter "$VAULT" "$@"
+  tpm_helper alter "$VAULT" "$@"
 }
 altered bit
 expect_exit 13 cat_diary --tpm2
@@ -209,12 +173,12 @@ expect_exit 1 "$TAIN" key remove --tpm2 "$VAULT" "$password"
 opens_with_tpm
 ok "a slot can be removed, and cannot be the only one"
 
-helper clear "$port"
+tpm_helper clear "$port"
 expect_exit 12 cat_diary --tpm2
 output_has 'this is not the tpm2'
 expect_exit 0 "$TAIN" key add --passfile "$PASSFILE" "$VAULT" tpm2
 opens_with_tpm
-helper owner-password "$port"
+tpm_helper owner-password "$port"
 expect_exit 1 cat_diary --tpm2
 output_has "owner hierarchy has a password"
 only_tain_speaks
