@@ -12,7 +12,9 @@ thread_local size_t largest = 0;  // bytes
 
 }  // namespace
 
-// These take the place of the C++ library's. The other forms of new and delete go through them.
+// These take the place of the C++ library's. The other forms of new and delete go through them, but for those of
+// sanitizers, which pair them by themselves: there nothing is watched.
+#ifndef TAIN_SANITIZED_TESTS
 
 void* operator new(size_t size) {
   if (is_watching) largest = std::max(largest, size);
@@ -23,6 +25,8 @@ void* operator new(size_t size) {
 
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+#endif
 
 namespace tain::test {
 
