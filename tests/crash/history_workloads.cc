@@ -204,6 +204,56 @@ class HistoryScene {
     if (!pictures_.empty()) recorder_->durable(0, pictures_.size() - 1);
     return states;
   }
+  /// What the janitor takes away, with a commit for each entry.
+  uint64_t tidy_in_steps(const std::vector<std::string>& names) {
+    uint64_t states = 0;
+    const int64_t now_s = clock_.wall_ns() / 1'000'000'000;
+    for (const std::string& name : names) {
+      if (raw(child(name)) == 0) continue;
+      operation([&] {
+        states += need(vault_->trash().prune_entry(child(name), {.all_s = 3600, .hourly_s = 20'000, .daily_s = 0, .monthly_s = 0}, now_s, false)).states;
+        need(vault_->sync());  // until then what was dropped is seen
+      });
+      recorder_->durable(0, pictures_.size() - 1);
+    }
+    return states;
+  }
+  /// The trash, with a commit for each entry.
+  uint64_t empty_in_steps() {
+    uint64_t entries = 0;
+    for (const store::TrashItem& item : need(vault_->trash().list())) {
+      operation([&] {
+        if (need(vault_->trash().purge(item.name.dirent.child))) ++entries;
+      });
+      sync();
+    }
+    return entries;
+  }
+  /// As when the disk is full.
+  bool give_back() {
+    bool is_given = false;
+    sync();
+    operation([&] { is_given = vault_->make_janitor()->give_back(); });
+    recorder_->durable(0, pictures_.size() - 1);
+    return is_given;
+  }
+  /// As tain restore does it.
+  void restore_version(const std::string& name, uint64_t number) {
+    const auto log = need(vault_->past().log(child(name)));
+    const PastState& from = log[number % log.size()];
+    Ino made{};
+    operation([&] {
+      made = need(vault_->tree().make_unnamed(kRootIno, {.mode = S_IFREG | 0644, .symlink = {}})).ino;
+      Bytes bytes(from.inode.content.size);
+      need(vault_->past().read(from, 0, bytes));
+      need(vault_->content().write(made, 0, bytes));
+    });
+    operation([&] { need(vault_->tree().link(made, kRootIno, ".tain-restore-1~")); });
+    operation([&] {
+      const auto replaced = need(vault_->tree().rename(kRootIno, ".tain-restore-1~", kRootIno, name, store::RenameMode::restore));
+      CHECK(replaced.has_value() && !replaced->orphan);
+    });
+  }
   Ino child(const std::string& name) {
     const auto found = vault_->tree().lookup(kRootIno, name);
     return found.ok() ? found->ino : Ino{0};
@@ -325,6 +375,127 @@ Work trash(uint64_t seed) {
   }
   CHECK(restored > 0 && purged > 0);
   return scene.finish("trash");
+}
+
+Work version_restores(uint64_t seed) {
+  std::mt19937_64 random(seed);
+  HistoryScene scene;
+  for (int i = 0; i < 2; ++i) scene.make(kRootIno, "d" + std::to_string(i), text_of(random, 100 + random() % 100'000));
+  scene.sync();
+  scene.pass(100);
+  scene.begin();
+  for (int round = 0; round < 30; ++round) {
+    const std::string name = "d" + std::to_string(random() % 2);
+    if (random() % 2 == 0) {
+      scene.write(scene.child(name), random() % 70'000, text_of(random, 1 + random() % 9'000));
+    } else {
+      scene.restore_version(name, random());
+    }
+    if (random() % 2 == 0) scene.fsync(scene.child(name));
+    if (random() % 2 == 0) scene.sync();
+    scene.pass(static_cast<int64_t>(random() % 30));
+  }
+  return scene.finish("version restores");
+}
+
+Work forks(uint64_t seed) {
+  std::mt19937_64 random(seed);
+  HistoryScene scene;
+  for (const char* name : {"a", "b", "c"}) scene.make(kRootIno, name, text_of(random, 100 + random() % 100'000));
+  scene.sync();
+  scene.pass(100);
+  scene.begin();
+  uint64_t dropped = 0;
+  const auto any_name = [&] { return std::string(1, static_cast<char>('a' + random() % 4)); };
+  for (int round = 0; round < 60; ++round) {
+    const std::string name = any_name(), other = any_name();
+    const Ino ino = scene.child(name);
+    if (raw(ino) == 0) {
+      scene.make(kRootIno, name, text_of(random, 1 + random() % 9'000));
+      continue;
+    }
+    Ino changed = kRootIno;
+    switch (random() % 6) {
+      case 0:
+      case 1:
+        scene.write(ino, random() % 70'000, text_of(random, 1 + random() % 9'000));
+        changed = ino;
+        break;
+      case 2:
+      case 3:
+        if (name == other) continue;
+        scene.rename(kRootIno, name, other);
+        scene.make(kRootIno, name, text_of(random, 1 + random() % 9'000));
+        break;
+      case 4:
+        scene.make(kRootIno, ".goutputstream-1", text_of(random, 1 + random() % 9'000));
+        scene.rename(kRootIno, ".goutputstream-1", name);
+        break;
+      default: scene.remove(kRootIno, name); break;
+    }
+    if (random() % 3 == 0) scene.fsync(changed);
+    if (random() % 2 == 0) {
+      scene.sync();
+      scene.pass(static_cast<int64_t>(random() % 4 == 0 ? 30'000 : 2 + random() % 900));
+    }
+    if (random() % 6 == 0) dropped += scene.tidy_in_steps({"a", "b", "c", "d"});
+    if (random() % 10 == 0) dropped += scene.empty_in_steps();
+  }
+  CHECK(dropped > 0);
+  return scene.finish("forks");
+}
+
+Work give_back(uint64_t seed) {
+  std::mt19937_64 random(seed);
+  HistoryScene scene;
+  const Ino file = scene.make(kRootIno, "d", text_of(random, 60'000));
+  scene.make(kRootIno, "removed", text_of(random, 10'000));
+  scene.sync();
+  scene.pass(100);
+  scene.begin();
+  for (int round = 0; round < 5; ++round) {
+    for (int i = 0; i < 5; ++i) {
+      scene.write(file, random() % 60'000, text_of(random, 5'000 + random() % 40'000));
+      if (random() % 2 == 0) scene.fsync(file);
+      scene.sync();
+      scene.pass(static_cast<int64_t>(2 + random() % 900));
+    }
+    if (raw(scene.child("removed")) != 0) scene.remove(kRootIno, "removed");
+    scene.sync();
+    scene.pass(100);
+    CHECK(scene.give_back());
+    scene.make(kRootIno, "removed", text_of(random, 10'000));
+  }
+  return scene.finish("give back");
+}
+
+Work large_restore(uint64_t seed) {
+  std::mt19937_64 random(seed);
+  HistoryScene scene;
+  const Ino folder = scene.make_directory(kRootIno, "folder");
+  for (int i = 0; i < 600; ++i) scene.make(folder, "f" + std::to_string(i), text_of(random, 20));
+  scene.sync();
+  scene.pass(100);
+  for (int i = 0; i < 600; ++i) scene.remove(folder, "f" + std::to_string(i));
+  scene.remove_directory(kRootIno, "folder");
+  scene.sync();
+  scene.pass(100);
+  scene.begin();
+  for (int round = 0; round < 2; ++round) {
+    const auto items = need(scene.vault().trash().list());
+    scene.restore(items.back(), "back" + std::to_string(round));
+    if (random() % 2 == 0) scene.fsync(folder);
+    scene.sync();
+    scene.pass(100);
+    if (round == 1) break;
+    scene.operation([&] {
+      for (int i = 0; i < 600; ++i) need(scene.vault().tree().unlink(folder, "f" + std::to_string(i)));
+      need(scene.vault().tree().rmdir(kRootIno, "back0"));
+    });
+    scene.sync();
+    scene.pass(100);
+  }
+  return scene.finish("large restore");
 }
 
 }  // namespace tain::crash

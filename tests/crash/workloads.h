@@ -40,6 +40,14 @@ Work compaction(uint64_t seed);
 Work versions(uint64_t seed);
 /// Folders go to the trash, come back, and go for good.
 Work trash(uint64_t seed);
+/// Former versions of documents become the newest ones again.
+Work version_restores(uint64_t seed);
+/// Files are renamed away and made anew, so that two entries have one past; pruning and emptying the trash in many commits.
+Work forks(uint64_t seed);
+/// The past is given up as on a full disk.
+Work give_back(uint64_t seed);
+/// A folder of more names than are restored in one step comes back from the trash.
+Work large_restore(uint64_t seed);
 /// Making a vault. Until create() has returned there may be none.
 Work creation(uint64_t seed);
 /// Some changes of the password: the last one that was acknowledged counts, and no older one.
