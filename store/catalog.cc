@@ -373,6 +373,31 @@ void Catalog::check_inodes() {
     if (!inodes.contains(ino)) complain(Part::record, ino, "a version without an inode");
 }
 
+/// Who leads to whom in the past. Where inodes are lost nobody knows how many there were.
+void Catalog::check_chains() {
+  if (!survey_.lost.empty() || damaged_tables_.contains(Table::inodes)) return;
+  std::map<uint64_t, uint64_t> newest;  // when an inode was last succeeded
+  for (const auto& [ino, inode] : inodes) {
+    const auto previous = inodes.find(raw(inode.past.previous));
+    if (previous == inodes.end()) continue;
+    ++previous->second.successors;
+    newest[previous->first] = std::max(newest[previous->first], inode.past.since);
+    // So no chain is a circle.
+    if (inode.past.since <= previous->second.past.since || inode.past.floor >= inode.past.since)
+      complain(Part::record, ino, "in its history it is not newer than the inode before it");
+  }
+  for (const auto& [ino, inode] : inodes) {
+    const Past& past = inode.past;
+    Past right = past;
+    uint32_t flags = inode.flags;
+    set_successors(right, flags, inode.successors);
+    right.forked = std::max(right.forked, newest[ino]);
+    if (right != past || flags != inode.flags)
+      complain(Part::count, ino, "how many inodes came after it in history is wrong: " + std::to_string(past.successors) + ", but there are " + std::to_string(inode.successors), true);
+    if ((inode.flags & kInodeTrashed) != 0 && past.retired == 0) complain(Part::count, ino, "it is in the trash, and present", true);
+  }
+}
+
 void Catalog::check_names() {
   for (uint64_t ino : cut_off())
     complain(Part::name, ino, "it is inside itself: no way from the root leads to it", true);
@@ -455,6 +480,7 @@ void Catalog::check_digest(Table table) {
 void Catalog::check(const Progress& progress) {
   check_files(progress);
   check_inodes();
+  check_chains();
   check_names();
   for (Table table : kTables)
     if (table != Table::state) check_digest(table);

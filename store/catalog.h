@@ -34,6 +34,7 @@ struct CatalogInode {
   bool is_orphan = false;
   bool damaged_content = false;
   bool wrong_allocated = false;
+  uint32_t successors = 0;  // as found, once checked
   uint64_t allocated = 0;  // as found, once checked
   // What the names say.
   uint64_t names = 0;
@@ -109,6 +110,7 @@ class Catalog {
   void check_files(const Progress& progress);
   void check_versions(uint64_t ino, const Inode* present);
   void check_inodes();
+  void check_chains();
   void check_names();
   void check_digest(Table table);
   Finding& complain(Part part, uint64_t ino, std::string what, bool repairable = false);

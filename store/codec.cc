@@ -93,7 +93,7 @@ RefList get_refs(Reader& r, uint32_t fanout) {
 }
 
 constexpr uint32_t kInodeFlags =
-    kInodeHasXattrs | kInodeHasPast | kInodeHasVersions | kInodeSucceeded | kInodeUnversioned | kInodeTrashed | kInodeShared;
+    kInodeHasXattrs | kInodeHasPast | kInodeHasVersions | kInodeUnversioned | kInodeTrashed | kInodeAltered;
 
 bool valid_name(ByteView name) {
   if (name.empty() || name.size() > kNameMax || as_text(name) == "." || as_text(name) == "..") return false;
@@ -123,7 +123,10 @@ Bytes encode_inode(const Inode& inode) {
   w.u8(static_cast<uint8_t>(inode.parents.size()));
   for (const Dot& dot : inode.parents) put_dot(w, dot);
   w.string16(as_bytes(inode.symlink));
-  if ((inode.flags & kInodeHasPast) != 0) w.u64(raw(inode.past.previous)).u64(inode.past.since).u64(inode.past.retired);
+  if ((inode.flags & kInodeHasPast) != 0) {
+    const Past& past = inode.past;
+    w.u64(raw(past.previous)).u64(past.since).u64(past.floor).u64(past.retired).u64(past.forked).u32(past.successors);
+  }
   const ContentRecord& content = inode.content;
   w.raw(content.id.bytes).u64(content.size).u64(content.allocated).u8(kBlockShift).u8(content.height);
   put_refs(w, content.root);
@@ -157,7 +160,10 @@ Result<Inode> decode_inode(ByteView body) {
   if ((inode.flags & kInodeHasPast) != 0) {
     inode.past.previous = Ino{r.u64()};
     inode.past.since = r.u64();
+    inode.past.floor = r.u64();
     inode.past.retired = r.u64();
+    inode.past.forked = r.u64();
+    inode.past.successors = r.u32();
     if (inode.past == Past{} || inode.past.previous == inode.ino) r.fail();
   }
   inode.content.id.bytes = r.array<16>();
@@ -301,6 +307,7 @@ Bytes encode_state(const State& state) {
   const RetentionPolicy& retention = state.retention;
   w.i64(retention.states.all_s).i64(retention.states.hourly_s).i64(retention.states.daily_s);
   w.i64(retention.states.monthly_s).i64(retention.trash_s);
+  w.i64(state.age.aged_ms).i64(state.age.doubted_ms).i64(state.age.waited_ms);
   w.u32(state.marks_changes ? kStateMarksChanges : 0);
   return out;
 }
@@ -334,9 +341,15 @@ Result<State> decode_state(ByteView body, uint16_t schema) {
     }
   }
   if (schema >= 3) {
+    for (int64_t* time : {&state.age.aged_ms, &state.age.doubted_ms, &state.age.waited_ms}) {
+      *time = r.i64();
+      if (*time < 0) r.fail();
+    }
     const uint32_t flags = r.u32();
     if ((flags & ~kStateMarksChanges) != 0) r.fail();
     state.marks_changes = (flags & kStateMarksChanges) != 0;
+  } else {
+    state.age.aged_ms = static_cast<int64_t>(state.hlc >> 16);
   }
   if (!r.done() || state.next_ino <= raw(kRootIno)) return bad("state");
   return state;

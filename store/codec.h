@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "store/age_clock.h"
 #include "store/cipher.h"
 #include "store/retention.h"
 #include "store/types.h"
@@ -16,7 +17,7 @@ inline constexpr uint16_t kInodeSchema = 1;
 inline constexpr uint16_t kDirentSchema = 1;
 inline constexpr uint16_t kXattrsSchema = 1;
 inline constexpr uint16_t kStateSchema = 3;
-inline constexpr uint16_t kStateSchemaOldest = 1;  // without a retention policy; 2: without marks and notes
+inline constexpr uint16_t kStateSchemaOldest = 1;  // without a retention policy; 2: without marks, notes and the age mark
 inline constexpr uint16_t kOrphanSchema = 1;
 inline constexpr uint16_t kVersionSchema = 1;
 inline constexpr uint16_t kPastNameSchema = 1;
@@ -44,6 +45,7 @@ struct State {
   uint64_t retired_inodes = 0;         // those that are not, but stay (ADR 13)
   uint64_t retired_content_bytes = 0;  // and theirs
   RetentionPolicy retention;
+  AgeMark age;
   bool marks_changes = false;  // each commit says in the table marks what it changed
   bool operator==(const State&) const = default;
 };

@@ -501,6 +501,7 @@ Result<State> Committer::write(const Frozen& frozen, const JournalPosition& posi
   state.journal_sequence = position.sequence;
   state.journal_chain = position.chain;
   state.hlc = frozen.hlc;
+  state.age = frozen.age;
   state.content_bytes += static_cast<uint64_t>(frozen.content_bytes_delta);
   state.retired_inodes += static_cast<uint64_t>(frozen.retired_inodes_delta);
   state.retired_content_bytes += static_cast<uint64_t>(frozen.retired_content_bytes_delta);

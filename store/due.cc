@@ -55,7 +55,7 @@ class DueWalk {
       record = (*inode)->record;
     }
     if (now_s_ - seconds_of(record.past.retired) <= policy_.trash_s) return states(entry);
-    if ((record.flags & kInodeSucceeded) != 0) return true;  // it leaves the trash and stays what it was for another entry
+    if (record.past.successors != 0) return true;  // it leaves the trash and stays what it was for another entry
     auto log = PastView(set_).log(entry.ino);
     if (!log.ok()) return skip(log.error());
     for (const PastState& state : *log)
@@ -142,8 +142,13 @@ Result<std::string> Trash::path_of(Ino directory) {
   return out;
 }
 
+int64_t Trash::now_s() {
+  auto lock = set_.lock();
+  return set_.age_now_s();
+}
+
 Result<> Trash::for_each_due(const RetentionPolicy& policy, const std::function<bool(const DueState&)>& take) {
-  DueWalk walk(set_, policy, set_.now().seconds, take);
+  DueWalk walk(set_, policy, now_s(), take);
   if (!TRY(walk.tree())) return {};
   std::vector<PastName> names = TRY(all_past_names());
   std::set<Ino> seen;

@@ -3,6 +3,7 @@
 #include <dirent.h>
 
 #include <cstdlib>
+#include <utility>
 
 #include "base/secret.h"
 #include "store/droppings.h"
@@ -16,6 +17,8 @@ constexpr int64_t kEndless_ms = 60'000;      // under one who never stops writin
 constexpr int kStoodAtOnce = 1024;           // states of one entry; then one for each kEndless_ms
 constexpr int kQuickAtOnce = 128;            // the same, of those that did not stand
 constexpr int64_t kContinued_ms = 15'000;    // a name that is taken again within it goes on with the same entry
+constexpr int64_t kAgeStep_ms = 10 * 60'000;  // of the time that ages go by, between two marks of it in the vault
+constexpr int64_t kMade_ms = 10 * 60'000;  // a file that is not older, and was changed a moment ago, is still being made
 constexpr size_t kVacatedMax = 4096;
 
 uint64_t milliseconds_of(uint64_t hlc) { return hlc >> 16; }
@@ -31,6 +34,12 @@ void set_past(Inode& record, const Past& past) {
 int64_t since_epoch_ms(const Time& time) { return time.seconds * 1000 + time.nanoseconds / 1'000'000; }
 
 }  // namespace
+
+void WorkingSet::keep_age(const AgeMark& stored) {
+  const AgeMark& now = age_clock_.look();
+  const bool is_worth_it = std::abs(now.aged_ms - stored.aged_ms) >= kAgeStep_ms || now.waited_ms - stored.waited_ms >= kAgeStep_ms;
+  if (is_worth_it && is_committed(tick_)) advance();  // there is something to commit
+}
 
 uint64_t WorkingSet::hlc_now() const { return std::max(hlc_, static_cast<uint64_t>(now_ms()) << 16); }
 
@@ -58,10 +67,12 @@ bool WorkingSet::take_version(CachedInode& inode) {
 }
 
 void WorkingSet::before_change(std::unique_lock<std::mutex>& lock, Ino ino, bool removal) {
-  if (!limits_.history) return;
   auto found = find(ino);
   if (!found.ok()) return;  // the change itself will say so
   CachedInode* inode = *found;
+  // What another inode took over before is that one's past: that state stays, whatever else is kept.
+  const bool is_anothers = inode->record.past.successors != 0 && (inode->record.flags & kInodeAltered) == 0;
+  if (!limits_.history && !is_anothers) return;
   const bool is_directory = inode->record.is_directory();
   const Inode& record = inode->record;  // as long as nobody waits
   const bool is_kept = (record.flags & kInodeUnversioned) == 0 && (record.nlink != 0 || record.is_retired());
@@ -70,8 +81,8 @@ void WorkingSet::before_change(std::unique_lock<std::mutex>& lock, Ino ino, bool
   // A state in place ends with each write: what did not stand counts once a minute.
   const bool stood = has_stood(inode->state_ms);
   const bool is_endless = !is_directory && std::abs(now_ms() - inode->cut_ms) >= kEndless_ms;
-  const bool is_due = is_kept && (stood || is_endless || run_begins) &&
-                      (run_begins ? take_one(inode->stood_versions, kStoodAtOnce) : is_endless || take_version(*inode));
+  const bool is_due = is_anothers || (is_kept && (stood || is_endless || run_begins) &&
+                      (run_begins ? take_one(inode->stood_versions, kStoodAtOnce) : is_endless || take_version(*inode)));
   // Before a removal the directory's times count, too; but a commit for each file that comes and goes would be too much
   // for them.
   const auto is_state_pending = [&] {
@@ -92,6 +103,7 @@ void WorkingSet::before_change(std::unique_lock<std::mutex>& lock, Ino ino, bool
     mark_dirty(*inode);
     cut_version(*inode, {.ended_hlc = next_stamp().hlc, .ended = now()});
   }
+  if (is_anothers) inode->record.flags |= kInodeAltered;
   inode->state_ms = now_ms();
   inode->state_changed_at = tick_ + 1;  // of the change that follows
 }
@@ -148,15 +160,17 @@ void WorkingSet::remove_past_name(const PastName& name) { set_past_name(name, tr
 bool WorkingSet::is_worth_keeping(const CachedInode& inode, std::string_view name) const {
   const Inode& record = inode.record;
   // What has a past leads to it, whatever it is called now, and whether or not history is kept now.
-  if ((record.flags & (kInodeSucceeded | kInodeHasVersions | kInodeHasPast)) != 0) return true;
+  if ((record.flags & (kInodeHasVersions | kInodeHasPast)) != 0) return true;
   if (!limits_.history || (record.flags & kInodeUnversioned) != 0 || is_dropping(name, record.is_directory())) return false;
   return has_stood(since_epoch_ms(record.btime));
 }
 
-bool WorkingSet::is_backup(const CachedInode& inode, std::string_view name) const {
+bool WorkingSet::is_backup(const CachedInode& inode, std::string_view name, const CachedInode* by) const {
   if (is_dropping(name, inode.record.is_directory())) return true;
-  // Nothing has changed it since: all that it holds is the state that its successor's history has.
-  return inode.succeeded_ms != 0 && std::abs(now_ms() - inode.succeeded_ms) < kContinued_ms && inode.state_changed_at == inode.succeeded_tick;
+  // As long as nothing has changed it, all that it holds is the state that its successor's history has.
+  if ((inode.record.flags & kInodeAltered) != 0) return false;
+  if (by != nullptr && by->record.past.previous == inode.record.ino) return true;
+  return std::abs(now_ms() - static_cast<int64_t>(milliseconds_of(inode.record.past.forked))) < kContinued_ms;
 }
 
 void WorkingSet::retire(CachedInode& inode) {
@@ -173,32 +187,38 @@ bool WorkingSet::takes_over(const CachedInode& moved, const CachedInode& replace
   if ((to.flags & kInodeUnversioned) != 0) return false;
   if (from.time_lock != 0) return false;  // its lock is its own
   if (from.nlink != 1) return false;      // its other names are no states of that entry
-  if ((from.flags & (kInodeHasPast | kInodeHasVersions | kInodeSucceeded)) != 0) return false;
+  if ((from.flags & kInodeHasPast) != 0) return false;
   const auto is_recent = [&](int64_t ms) { return std::abs(now_ms() - ms) < kContinued_ms; };
+  // One that is written for long, with pauses, has states of its own by then.
+  if ((from.flags & kInodeHasVersions) != 0 && std::abs(now_ms() - since_epoch_ms(from.btime)) >= kMade_ms) return false;
   return restores || (from.flags & kInodeUnversioned) != 0 || is_recent(since_epoch_ms(from.btime)) || is_recent(moved.state_ms) ||
          is_recent(static_cast<int64_t>(milliseconds_of(from.content_stamp.hlc)));
 }
 
 bool WorkingSet::succeed(CachedInode& successor, CachedInode& previous, bool leaves, bool must_keep) {
   // Thinning may leave out a state, but nothing that others lead to, that leads to more than itself, or that stays anyway.
-  const bool must_stay = must_keep || !leaves || previous.record.is_retired() || (previous.record.flags & (kInodeSucceeded | kInodeHasVersions)) != 0;
+  const bool must_stay = must_keep || !leaves || previous.record.is_retired() || previous.record.past.successors != 0 || (previous.record.flags & kInodeHasVersions) != 0;
   const bool is_kept = take_version(previous) || must_stay;
   successor.stood_versions = previous.stood_versions;
   successor.quick_versions = previous.quick_versions;
-  Past past = successor.record.past;
-  past.since = next_stamp().hlc;
-  past.previous = is_kept ? previous.record.ino : previous.record.past.previous;
-  if (raw(past.previous) == 0) past.since = 0;
-  set_past(successor.record, past);
+  if (is_kept) {
+    const uint64_t now = next_stamp().hlc;
+    Past past = successor.record.past, before = previous.record.past;
+    past.previous = previous.record.ino;
+    past.since = now;
+    past.floor = before.forked;
+    before.forked = now;
+    ++before.successors;
+    set_past(successor.record, past);
+    set_past(previous.record, before);
+    previous.record.flags &= ~kInodeAltered;
+  } else {
+    skip_previous(successor, previous);
+  }
   successor.record.flags &= ~kInodeUnversioned;
   successor.record.entry = previous.record.entry;
   touch(successor);
-  if (!leaves) {  // it goes on, as another entry
-    fill_random(previous.record.entry.bytes);
-    previous.succeeded_ms = now_ms();
-    previous.succeeded_tick = previous.state_changed_at;
-  }
-  if (is_kept) previous.record.flags |= (previous.record.flags & kInodeSucceeded) != 0 ? kInodeShared : kInodeSucceeded;
+  if (!leaves) fill_random(previous.record.entry.bytes);  // it goes on, as another entry
   touch(previous);
   return is_kept;
 }
@@ -262,12 +282,27 @@ void WorkingSet::unretire(CachedInode& inode, Ino directory) {
   touch(inode);
 }
 
-void WorkingSet::skip_previous(CachedInode& successor, const CachedInode& previous) {
-  Past past = successor.record.past;
-  past.previous = previous.record.past.previous;
-  past.since = raw(past.previous) != 0 ? previous.record.past.since : 0;
+void WorkingSet::skip_previous(CachedInode& successor, CachedInode& previous) {
+  Past past = successor.record.past, before = previous.record.past;
+  past.previous = std::exchange(before.previous, Ino{});
+  past.since = std::exchange(before.since, 0);
+  past.floor = std::exchange(before.floor, 0);
   set_past(successor.record, past);
+  set_past(previous.record, before);
   touch(successor);
+}
+
+void WorkingSet::remove_for_good(CachedInode& inode) {
+  const Ino previous = inode.record.past.previous;
+  remove(inode);
+  if (raw(previous) == 0) return;
+  auto found = find(previous);
+  if (!found.ok()) return;  // lost: nobody counts
+  Inode& record = (*found)->record;
+  Past past = record.past;
+  set_successors(past, record.flags, past.successors - std::min(past.successors, 1U));
+  set_past(record, past);
+  touch(**found);
 }
 
 void WorkingSet::drop_version(Ino ino, uint64_t ended_hlc) {

@@ -105,13 +105,19 @@ Result<Janitor::Tidied> Janitor::step_names(const RetentionPolicy& policy, int64
   if (!next.has_value()) {
     after_ = Ino{0};
     out.end = true;
+    auto lock = set_.lock();
+    set_.keep_age(committer_.state().age);
   }
   return out;
 }
 
 Result<Janitor::Tidied> Janitor::step() {
   const RetentionPolicy policy = committer_.state().retention;
-  const int64_t now_s = set_.now().seconds;
+  int64_t now_s = 0;
+  {
+    auto lock = set_.lock();
+    now_s = set_.age_now_s();
+  }
   return names_from_.has_value() ? step_names(policy, now_s) : step_inodes(policy, now_s);
 }
 

@@ -5,6 +5,7 @@
 
 #include "store/content.h"
 #include "store/load_block.h"
+#include "store/superfluous.h"
 #include "store/time_lock.h"
 #include "store/tree.h"
 #include "store/working_set.h"
@@ -69,38 +70,50 @@ Result<std::vector<PastState>> PastView::states_of(Ino ino) {
 
 Result<std::vector<PastState>> PastView::log(Ino ino) {
   std::vector<PastState> out;
+  Past link;            // of the inode that came after `ino`
+  bool is_own = true;   // what is older than the states listed so far
   for (size_t length = 0; raw(ino) != 0 && length < kChainMax; ++length) {
+    const bool is_last = length == 0;
     auto states = states_of(ino);
-    if (states.is(Code::not_found) && length > 0) break;  // pruned
-    if (states.is(Code::corrupt) && length > 0) {  // its record would say what was before it
-      PastState state{.inode = {}, .ended_hlc = out.back().inode.past.since, .is_damaged = true};
+    if (states.is(Code::not_found) && !is_last) break;  // pruned
+    if (states.is(Code::corrupt) && !is_last) {  // its record would say what was before it
+      PastState state{.inode = {}, .ended_hlc = link.since, .is_damaged = true};
       state.inode.ino = ino;
       state.inode.mode = out.back().inode.mode & S_IFMT;
       out.push_back(std::move(state));
       break;
     }
     auto found = TRY(std::move(states));
+    const Past past = found[0].inode.past;
+    const bool is_fork = !is_last && !is_only_past(found[0].inode);
     // Where the entry went on as another inode, what this one became afterwards is not its history.
-    const uint64_t until = length > 0 ? out.back().inode.past.since : UINT64_MAX;
-    const Ino previous = found[0].inode.past.previous;
-    const uint64_t since = found[0].inode.past.since;
+    const uint64_t until = is_last ? UINT64_MAX : link.since;
     // In use under another name since, as a backup or on its own, or removed as that.
     size_t first = 0;
-    while (length > 0 && first + 1 < found.size() && found[first + 1].ended_hlc > until) ++first;
-    if (length > 0 && (first > 0 || found[0].ended_hlc == 0 || found[0].ended_hlc > until)) found[first].ended_hlc = until;
+    while (!is_last && first + 1 < found.size() && found[first + 1].ended_hlc > until) ++first;
+    if (!is_last && (first > 0 || found[0].ended_hlc == 0 || found[0].ended_hlc > until)) found[first].ended_hlc = until;
     if (first > 0) {
-      constexpr uint32_t kWhole = kInodeHasPast | kInodeSucceeded | kInodeTrashed | kInodeShared;
+      constexpr uint32_t kWhole = kInodeHasPast | kInodeTrashed | kInodeAltered;
       found[first].is_stand_in = true;
-      found[first].inode.past = found[0].inode.past;
+      found[first].inode.past = past;
       found[first].inode.flags |= found[0].inode.flags & kWhole;
       found.erase(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(first));
     }
-    for (PastState& state : found) {
-      state.inode.past.previous = previous;
-      state.inode.past.since = since;
+    found[0].is_fork = is_fork;
+    // What ended until then is another entry's to prune, and so is how it was then.
+    const uint64_t own_after = is_last ? past.forked : past.successors > 1 ? link.floor : 0;
+    for (size_t i = 0; i < found.size(); ++i) {
+      PastState& state = found[i];
+      const bool is_oldest_own = i + 1 == found.size() || found[i + 1].ended_hlc <= own_after;
+      const bool is_anothers = own_after != 0 && i > 0 && (state.ended_hlc <= own_after || is_oldest_own);
+      state.is_own = is_own && !is_anothers;
+      state.inode.past.previous = past.previous;
+      state.inode.past.since = past.since;
       out.push_back(std::move(state));
     }
-    ino = previous;
+    is_own = is_own && own_after == 0;
+    link = past;
+    ino = past.previous;
   }
   return out;
 }

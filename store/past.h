@@ -22,6 +22,8 @@ struct PastState {
   Time ended;              // wall clock; of a state that has ended
   bool is_version = false; // a version record; else the inode itself
   bool is_stand_in = false; // a version where the inode itself has become something else since, under another name: it goes with the inode
+  bool is_own = true;  // nothing but this entry's retention prunes it
+  bool is_fork = false;  // this one and all older ones are another entry's past, too
   bool is_damaged = false; // it cannot be read; of `inode` only the number and the type are known
   Xattrs xattrs;           // of a version
 };

@@ -50,6 +50,10 @@ class Repair {
       : catalog_(catalog), batch_(batch), state_(state), done_(done) {
     for (const StoredValue& value : catalog.survey().values(Table::inodes))
       if (!catalog.inodes.contains(value.key.first)) unreadable_.insert(value.key.first);
+    for (const auto& [ino, entry] : catalog.inodes) {
+      uint64_t& newest = newest_succession_[raw(entry.past.previous)];
+      newest = std::max(newest, entry.past.since);
+    }
     std::set<RecordKey> readable;
     for (const CatalogName& name : catalog.names) readable.insert(key_of(name.dirent));
     for (const StoredValue& value : catalog.survey().values(Table::dirents))
@@ -157,6 +161,7 @@ class Repair {
       inode.content.allocated = entry.allocated;
       say(catalog_.path(ino) + ": allocated bytes made right");
     }
+    if (unreadable_.empty() && mend_chain(inode, entry)) say(catalog_.path(ino) + ": what came after it in history made right");
     if (entry.has_xattrs && (inode.flags & kInodeHasXattrs) == 0) {
       inode.flags |= kInodeHasXattrs;
       say(catalog_.path(ino) + ": its extended attributes are shown again");
@@ -169,6 +174,20 @@ class Repair {
     say(catalog_.path(ino) + ": orphan table made right");
     return orphan ? batch_.put_record(Table::orphans, key, Kind::orphan, kOrphanSchema, {}, false)
                   : batch_.remove(Table::orphans, key);
+  }
+
+  /// Where all inodes can be read it is known which come after this one.
+  bool mend_chain(Inode& inode, const CatalogInode& entry) const {
+    const Inode before = inode;
+    uint64_t newest = 0;
+    if (const auto it = newest_succession_.find(raw(inode.ino)); it != newest_succession_.end()) newest = it->second;
+    if (raw(inode.past.previous) != 0 && !catalog_.inodes.contains(raw(inode.past.previous)))
+      inode.past.previous = Ino{0}, inode.past.since = inode.past.floor = 0;
+    set_successors(inode.past, inode.flags, entry.successors);
+    inode.past.forked = std::max(inode.past.forked, newest);
+    if (!inode.is_retired()) inode.flags &= ~kInodeTrashed;
+    inode.flags = inode.past == Past{} ? inode.flags & ~kInodeHasPast : inode.flags | kInodeHasPast;
+    return inode != before;
   }
 
   Result<> mend_leftovers() {
@@ -204,6 +223,7 @@ class Repair {
   std::set<uint64_t> unreadable_;          // inodes whose records are there, but damaged
   std::set<uint64_t> with_damaged_names_;  // directories
   std::set<uint64_t> made_;
+  std::map<uint64_t, uint64_t> newest_succession_;  // when another inode last took each one's entry over
 };
 
 /// Applies the journal as a mount does. Its frames hold whole records: applied after the repair they would overwrite

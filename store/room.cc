@@ -175,6 +175,11 @@ void WorkingSet::commit_now(std::unique_lock<std::mutex>& lock) {
   room_.wait(lock, [&] { return is_committed(now) || commit_error_.has_value() || !committer_running_; });
 }
 
+void WorkingSet::wait_for_commit(std::unique_lock<std::mutex>& lock) {
+  const Tick under_way = frozen_tick_;
+  if (under_way != 0) room_.wait(lock, [&] { return frozen_tick_ != under_way; });
+}
+
 /// Whether something of the past was given up for more room.
 bool WorkingSet::give_back(std::unique_lock<std::mutex>& lock) {
   if (!reclaim_) return false;

@@ -112,7 +112,7 @@ Result<> SalvagedEntries::copy_entry(uint64_t ino, const CatalogInode& entry) {
 
 Result<> SalvagedEntries::put_inode(Inode& inode, const Xattrs& xattrs) {
   mend_counts(catalog_, inode);
-  constexpr uint32_t kKept = kInodeHasPast | kInodeHasVersions | kInodeSucceeded | kInodeUnversioned | kInodeTrashed | kInodeShared;
+  constexpr uint32_t kKept = kInodeHasPast | kInodeHasVersions | kInodeUnversioned | kInodeTrashed | kInodeAltered;
   inode.flags = (inode.flags & kKept) | (xattrs.empty() ? 0 : kInodeHasXattrs);
   if (inode.ino == kRootIno) inode.flags |= kRootKnowsAcls;  // some entry may have one: nobody asked them all
   if (inode.is_retired()) {

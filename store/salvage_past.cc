@@ -94,7 +94,8 @@ void SalvagedPast::bring_back(uint64_t ino, const std::vector<const StoredValue*
   if (is_replaced && !is_named) {
     entry.past.retired =
         successor != successors_.end() ? catalog_.inodes.at(successor->second).past.since : in_journal->second;
-    entry.flags |= kInodeSucceeded;
+    entry.past.successors = std::max<uint32_t>(entry.past.successors, 1);
+    entry.past.forked = std::max(entry.past.forked, entry.past.retired);
   } else if (removed != removed_.end() && !is_named) {
     entry.past.retired = removed->second->ended_hlc;
   }
@@ -134,19 +135,20 @@ void SalvagedPast::drop_stale_inodes() {
   catalog_.count_names();
 }
 
-std::set<uint64_t> SalvagedPast::succeeded() const {
-  std::set<uint64_t> out;
+/// How many inodes have each as their previous one. What the journal brings is counted when it has been applied.
+std::map<uint64_t, uint32_t> SalvagedPast::count_successors() const {
+  std::map<uint64_t, uint32_t> out;
   for (const auto& [ino, entry] : catalog_.inodes)
-    if (raw(entry.past.previous) != 0) out.insert(raw(entry.past.previous));
-  for (const auto& item : in_journal_.previous) out.insert(item.first);
+    if (raw(entry.past.previous) != 0) ++out[raw(entry.past.previous)];
+  for (const auto& item : in_journal_.previous) out.try_emplace(item.first, 1);
   return out;
 }
 
 void SalvagedPast::mend_chains() {
-  const std::set<uint64_t> before = succeeded();
+  const std::map<uint64_t, uint32_t> before = count_successors();
   Heads heads;
   for (const auto& [ino, entry] : catalog_.inodes)
-    if (entry.past.retired != 0 && (entry.flags & kInodeSucceeded) != 0 && !before.contains(ino))
+    if (entry.past.retired != 0 && entry.past.successors != 0 && !before.contains(ino))
       heads[entry.entry].push_back(ino);
   for (auto& [ino, entry] : catalog_.inodes)
     if (raw(entry.past.previous) != 0 && !is_there(raw(entry.past.previous))) give_chain(ino, entry, heads);
@@ -154,11 +156,12 @@ void SalvagedPast::mend_chains() {
   successors_.clear();
   for (const auto& [ino, entry] : catalog_.inodes)
     if (raw(entry.past.previous) != 0) successors_.emplace(raw(entry.past.previous), ino);
-  const std::set<uint64_t> after = succeeded();
+  const std::map<uint64_t, uint32_t> after = count_successors();
   for (auto& [ino, entry] : catalog_.inodes) {
-    const bool was_succeeded = (entry.flags & kInodeSucceeded) != 0;
-    set_flag(entry.flags, kInodeSucceeded, after.contains(ino));
-    if (!was_succeeded || after.contains(ino) || entry.past.retired == 0) continue;
+    const bool was_succeeded = entry.past.successors != 0, was_trashed = (entry.flags & kInodeTrashed) != 0;
+    const auto now = after.find(ino);
+    set_successors(entry.past, entry.flags, now != after.end() ? now->second : 0);
+    if (!was_succeeded || was_trashed || now != after.end() || entry.past.retired == 0) continue;
     report_.damaged.push_back({.part = Part::record,
                                .what = "what inode " + std::to_string(ino) + " became on " +
                                        ended_text(entry.past.retired) + " is lost: as it was then, it is there again",
@@ -183,6 +186,8 @@ void SalvagedPast::give_chain(uint64_t ino, CatalogInode& entry, const Heads& he
   }
   entry.past.previous = Ino{newest};
   entry.past.since = newest != 0 ? catalog_.inodes.at(newest).past.retired : 0;
+  entry.past.floor = 0;
+  if (newest != 0) catalog_.inodes.at(newest).past.forked = entry.past.since;
   if (stand_ins_.contains(ino)) return;  // it does not know what was pruned since
   ++report_.versions_lost;
   report_.damaged.push_back(
@@ -205,7 +210,7 @@ bool SalvagedPast::is_wanted(uint64_t ino) const {
 bool SalvagedPast::is_trash(uint64_t ino) const {
   const auto it = catalog_.inodes.find(ino);
   return it != catalog_.inodes.end() && it->second.past.retired != 0 &&
-         ((it->second.flags & kInodeSucceeded) == 0 || (it->second.flags & kInodeTrashed) != 0);
+         (it->second.past.successors == 0 || (it->second.flags & kInodeTrashed) != 0);
 }
 
 void SalvagedPast::settle(Mended& mended, Time now) {
@@ -343,11 +348,13 @@ Result<Inode> SalvagedPast::load_inode(uint64_t ino) const {
   if (previous != 0 && !is_wanted(previous) && !in_journal_.inodes.contains(previous)) {
     inode.past.previous = Ino{0};
     inode.past.since = 0;
+    inode.past.floor = 0;
   }
   inode.time_lock = std::max(inode.time_lock, entry->second.time_lock);
   inode.nlink = entry->second.nlink;
   if (entry->second.names != 0 && inode.nlink == 0) inode.nlink = 1;  // it has come back
-  set_flag(inode.flags, kInodeSucceeded, (entry->second.flags & kInodeSucceeded) != 0);
+  set_flag(inode.flags, kInodeTrashed, (entry->second.flags & kInodeTrashed) != 0);
+  set_flag(inode.flags, kInodeAltered, (entry->second.flags & kInodeAltered) != 0);
   set_flag(inode.flags, kInodeHasPast, inode.past != Past{});
   if (const auto parent = new_parents_.find(ino); parent != new_parents_.end()) inode.parent = parent->second;
   return inode;

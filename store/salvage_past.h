@@ -58,7 +58,7 @@ class SalvagedPast {
   /// Whether an inode that is not there was lost, and not removed.
   bool may_be_lost(uint64_t ino) const;
   bool is_trash(uint64_t ino) const;
-  std::set<uint64_t> succeeded() const;
+  std::map<uint64_t, uint32_t> count_successors() const;
   void keep_names(Mended& mended, Time now);
   void report_damaged_names();
   void report_missing(Table table, const std::string& what);

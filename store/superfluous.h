@@ -11,7 +11,7 @@ namespace tain::store {
 
 /// It was removed, and can come back; it is not a former state of another inode.
 bool is_trash(const Inode& record);
-/// Whether it is nobody's but one entry's past: else dropping it for that entry would take it from another.
+/// Whether it is nobody's but one entry's past: else dropping it for that entry would take it from another. With its states.
 bool is_only_past(const Inode& record);
 /// Indexes into an entry's states, as PastView::log() yields them, of those that `retention` does not keep, newest first.
 /// Never the entry's last state.

@@ -25,11 +25,11 @@ constexpr size_t kChainMax = 1'000'000;  // inodes of one entry: a circle would 
 }  // namespace
 
 bool is_trash(const Inode& record) {
-  return record.is_retired() && ((record.flags & kInodeSucceeded) == 0 || (record.flags & kInodeTrashed) != 0);
+  return record.is_retired() && (record.past.successors == 0 || (record.flags & kInodeTrashed) != 0);
 }
 
 bool is_only_past(const Inode& record) {
-  return record.is_retired() && (record.flags & (kInodeTrashed | kInodeShared)) == 0;
+  return record.is_retired() && record.past.successors == 1 && (record.flags & kInodeTrashed) == 0;
 }
 
 /// One name to give back.
@@ -88,6 +88,12 @@ Result<uint64_t> Trash::collect(const PastName& directory, std::vector<Removal>&
     if (began - std::min(began, name->ended_hlc) > kPause) break;
     began = std::min(began, name->ended_hlc);
     if (!seen.emplace(name->dirent.child, name->dirent.name).second) continue;
+    {
+      // One that was made anew a moment later is a former state of that.
+      auto lock = set_.lock();
+      const auto inode = set_.find(name->dirent.child);
+      if (inode.ok() && (*inode)->record.is_retired() && !is_trash((*inode)->record)) continue;
+    }
     const size_t here = out.size();
     out.push_back({.name = *name, .to = name->dirent.directory, .to_name = name->dirent.name, .began = name->ended_hlc});
     if (name->dirent.type != DT_DIR) continue;
@@ -201,26 +207,34 @@ Result<Restored> Trash::restore(const PastName& name, Ino to, std::string_view t
 }
 
 Result<bool> Trash::purge(Ino ino) {
+  bool is_gone = false;
+  for (Ino at = ino; raw(at) != 0;) {
+    Ino left{};
+    if (!TRY(purge_chain(at, left))) break;
+    is_gone = true;
+    at = left;
+  }
+  return is_gone;
+}
+
+/// `left`: what the last of the chain came after, if nothing else leads to that any more.
+Result<bool> Trash::purge_chain(Ino ino, Ino& left) {
   // From the oldest on, so that a crash leaves none behind that nobody knows of.
   std::vector<Ino> chain;
-  Ino end{};  // another entry's, too
   for (Ino at = ino; raw(at) != 0 && chain.size() < kChainMax;) {
     auto lock = set_.lock();
     auto inode = set_.find(at);
     if (inode.is(Code::not_found)) break;
     CachedInode* found = TRY(std::move(inode));
     const Inode& record = found->record;
-    if (at == ino && record.is_retired() && (record.flags & kInodeSucceeded) != 0) {
-      if (set_.is_in_use(ino)) return false;
+    if (at == ino && record.is_retired() && record.past.successors != 0) {
+      if ((record.flags & kInodeTrashed) == 0 || set_.is_in_use(ino)) return false;
       // A former state of an entry that lives stays that, and goes when the policy for states says so.
       found->record.flags &= ~kInodeTrashed;
       set_.touch(*found);
       return true;
     }
-    if (!is_only_past(record)) {
-      end = at;
-      break;
-    }
+    if (at != ino && !is_only_past(record)) break;  // another entry's, too
     chain.push_back(at);
     at = record.past.previous;
   }
@@ -231,26 +245,22 @@ Result<bool> Trash::purge(Ino ino) {
     auto lock = set_.lock();
     set_.wait_to_free(lock);
     auto inode = set_.find(last);
-    // Restored meanwhile, or gone.
+    // Restored meanwhile, or gone, or somebody's former state.
     if (!inode.ok() || !(*inode)->record.is_retired() || set_.is_in_use(last)) return false;
+    if (chain.empty() ? (*inode)->record.past.successors != 0 : !is_only_past((*inode)->record)) return false;
     if (!chain.empty()) {
       auto next = set_.find(chain.back());
       if (!next.ok() || (*next)->record.past.previous != last) return false;
       set_.skip_previous(**next, **inode);
+      set_.remove(**inode);
+      continue;
     }
-    set_.remove(**inode);
+    // What leads to the one before it and what that counts go in one frame, or commit.
+    const Ino previous = (*inode)->record.past.previous;
+    if (raw(previous) != 0)
+      if (const auto before = set_.find(previous); before.ok() && is_only_past((*before)->record)) left = previous;
+    set_.remove_for_good(**inode);
   }
-  return end == Ino{} || end == ino ? Result<bool>(true) : release(end);
-}
-
-/// The inode that had `ino` as its previous one is gone: what it is besides, it is alone.
-Result<bool> Trash::release(Ino ino) {
-  auto lock = set_.lock();
-  set_.wait_to_free(lock);
-  CachedInode* inode = TRY(set_.find(ino));
-  if ((inode->record.flags & kInodeShared) != 0) return true;  // of how many is not known
-  inode->record.flags &= ~(kInodeSucceeded | kInodeTrashed);
-  set_.touch(*inode);
   return true;
 }
 
@@ -288,23 +298,24 @@ static bool is_only_version(const PastState& state) { return state.is_version &&
 std::vector<size_t> superfluous(const std::vector<PastState>& states, const Retention& retention, int64_t now_s) {
   std::vector<int64_t> times;
   for (size_t i = 1; i < states.size(); ++i) times.push_back(seconds_of(states[i].ended_hlc));
-  const std::vector<bool> keep = kept_by(retention, times, now_s);
+  std::vector<bool> keep = kept_by(retention, times, now_s);
+  // Of what another entry's log shows, too, it keeps what is the last of its time there.
+  for (size_t i = 1; i < states.size(); ++i) {
+    if (!states[i].is_fork) continue;
+    const std::vector<bool> theirs = kept_by(retention, std::span(times).subspan(i), now_s);
+    for (size_t k = 0; k < theirs.size(); ++k) keep[i + k] = keep[i + k] || theirs[k];
+  }
   // What a damaged version shares is not known; it stays, and with it the inode.
-  const auto is_kept = [&](size_t i) { return keep[i - 1] || states[i].is_damaged; };
+  const auto is_kept = [&](size_t i) { return keep[i - 1] || states[i].is_damaged || !states[i].is_own; };
   std::set<Ino> with_kept_versions;
   for (size_t i = 1; i < states.size(); ++i)
     if (is_only_version(states[i]) && is_kept(i)) with_kept_versions.insert(states[i].inode.ino);
-  // Somebody else's, too: all that it was.
-  std::set<Ino> shared;
-  for (const PastState& state : states)
-    if (!is_only_version(state) && state.inode.is_retired() && !is_only_past(state.inode)) shared.insert(state.inode.ino);
   std::vector<size_t> out;
   for (size_t i = 1; i < states.size(); ++i) {
     if (is_kept(i)) continue;
-    // A whole inode: one that is present under another name is not ours to drop.
-    const Ino owner = states[i].inode.ino;
-    const bool stays = (owner != states[0].inode.ino && shared.contains(owner)) ||
-                       (!is_only_version(states[i]) && (!states[i].inode.is_retired() || with_kept_versions.contains(owner)));
+    // A whole inode: one that is present under another name, or that another entry came of, is not ours to drop.
+    const bool stays = !is_only_version(states[i]) &&
+                       (!is_only_past(states[i].inode) || with_kept_versions.contains(states[i].inode.ino));
     if (!stays) out.push_back(i);
   }
   return out;

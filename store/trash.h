@@ -68,7 +68,9 @@ class Trash {
   Result<Pruned> empty(uint64_t before_hlc);
   /// Drops the states of all entries that `retention` does not keep. `dry_run`: only counts them.
   Result<Pruned> prune(const Retention& retention, int64_t now_s, bool dry_run);
-  /// What the janitor would take away by `policy`, by its clock. `take` returns false to end it. Errors: io, corrupt.
+  /// The time that ages go by (store/age_clock.h), Unix seconds.
+  int64_t now_s();
+  /// What the janitor would take away by `policy`, by that time. `take` returns false to end it. Errors: io, corrupt.
   Result<> for_each_due(const RetentionPolicy& policy, const std::function<bool(const DueState&)>& take);
 
   /// The same of one entry, which `ino` is the last inode of.
@@ -84,7 +86,7 @@ class Trash {
   Result<> put_back(const Removal& removal);
   Result<> put_back_some(std::span<const Removal> removals, Restored& out);
   void set_times(const std::vector<Removal>& removals);
-  Result<bool> release(Ino ino);
+  Result<bool> purge_chain(Ino ino, Ino& left);
   Result<std::string> path_of(Ino directory);
   WorkingSet& set_;
 };

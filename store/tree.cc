@@ -56,13 +56,14 @@ Unlinked drop_link(WorkingSet& set, CachedInode& inode, Time now, bool stays) {
   return {.ino = inode.record.ino, .orphan = is_last && !stays};
 }
 
-/// The name `dirent` goes: what leads where stays in the past, in any case with `must_keep`.
-Unlinked drop_name(WorkingSet& set, const Dirent& dirent, CachedInode& inode, Time now, bool must_keep = false) {
+/// The name `dirent` goes, to `by` if that is moved over it: what leads where stays in the past, in any case with `must_keep`.
+Unlinked drop_name(WorkingSet& set, const Dirent& dirent, CachedInode& inode, Time now, const CachedInode* by = nullptr,
+                   bool must_keep = false) {
   const bool stays = must_keep || set.is_worth_keeping(inode, dirent.name);
   const bool is_last = inode.record.is_directory() || inode.record.nlink == 1;
   // One that was succeeded and lived on is an entry of its own; as the backup of a save it is but a former state.
-  const bool was_succeeded = (inode.record.flags & kInodeSucceeded) != 0;
-  const bool is_trashed = is_last && stays && (!was_succeeded || must_keep || !set.is_backup(inode, dirent.name));
+  const bool was_succeeded = inode.record.past.successors != 0;
+  const bool is_trashed = is_last && stays && (!was_succeeded || must_keep || !set.is_backup(inode, dirent.name, by));
   if (is_trashed && was_succeeded) inode.record.flags |= kInodeTrashed;
   set.keep_name(dirent, NameEnd::removed, is_trashed);
   set.vacate(dirent.directory, dirent.name, dirent.child);
@@ -79,7 +80,7 @@ void continue_entry(WorkingSet& set, Ino directory, std::string_view name, Cache
   const Inode& record = (*previous)->record;
   // An orphan is not worth keeping, and the history of an entry does not fork.
   if (!check_unlocked(set, record).ok()) return;  // what is locked stays what it is
-  if ((record.nlink == 0 && !record.is_retired()) || (record.flags & kInodeSucceeded) != 0) return;
+  if ((record.nlink == 0 && !record.is_retired()) || record.past.successors != 0) return;
   set.succeed(made, **previous, record.nlink == 0);
 }
 
@@ -340,7 +341,7 @@ Result<> Tree::reap(Ino ino) {
   auto inode = set_.find(ino);
   if (inode.is(Code::not_found)) return {};
   if (!inode.ok()) return std::move(inode).error();
-  if ((*inode)->record.nlink == 0 && !(*inode)->record.is_retired()) set_.remove(**inode);
+  if ((*inode)->record.nlink == 0 && !(*inode)->record.is_retired()) set_.remove_for_good(**inode);
   return {};
 }
 
@@ -413,7 +414,7 @@ Result<std::optional<Unlinked>> Tree::rename(Ino from_directory, std::string_vie
   } else if (replaced != nullptr) {
     set_.retarget(*target, moved->record.ino, source->type);
     if (moves_directory) --target_parent->record.nlink;
-    out = drop_name(set_, *target, *replaced, now, /*must_keep=*/restores && !is_dropping(to));
+    out = drop_name(set_, *target, *replaced, now, moved, /*must_keep=*/restores && !is_dropping(to));
     set_.take_vacated(to_directory, to);  // it is taken again already
   } else {
     TRY(set_.add_name(to_directory, to, moved->record.ino, source->type));

@@ -81,18 +81,32 @@ inline constexpr uint32_t kInodeHasXattrs = 1;
 inline constexpr uint32_t kRootKnowsAcls = 2;  // of the root only: some entry has an ACL, or had one
 inline constexpr uint32_t kInodeHasPast = 4;   // `past` is not empty
 inline constexpr uint32_t kInodeHasVersions = 8;  // or had some
-inline constexpr uint32_t kInodeSucceeded = 16;   // another inode's previous one: took its entry over
 inline constexpr uint32_t kInodeUnversioned = 32;  // an editor's dropping: nothing of it is kept
 inline constexpr uint32_t kInodeTrashed = 64;  // succeeded while it lived on under another name, and removed there: in the trash
-inline constexpr uint32_t kInodeShared = 128;  // more than one inode has it as its previous one
+inline constexpr uint32_t kInodeAltered = 128;  // changed since an inode last took its entry over
 
 /// What an inode has to do with history (ADR 13). Times are HLCs.
+///
+/// An inode's *successors* are those that have it as their previous one. There are several where it lived on under another
+/// name. Each state belongs to one timeline, which alone prunes it: those that ended after `forked` to the inode's own, those
+/// between `floor` and `since` of a successor to that one's. Where a single successor is left, it has all up to its `since`.
 struct Past {
-  Ino previous{};        // whose entry this inode took over; 0: none
-  uint64_t since = 0;    // when it did
-  uint64_t retired = 0;  // when it left the present; 0: it is there
+  Ino previous{};         // whose entry this inode took over; 0: none
+  uint64_t since = 0;     // when it did
+  uint64_t floor = 0;     // of the previous one, what ended until then was another successor's already
+  uint64_t retired = 0;   // when it left the present; 0: it is there
+  uint64_t forked = 0;    // when an inode last took its entry over; 0: none did that is still there
+  uint32_t successors = 0;  // how many have it as their previous one
   bool operator==(const Past&) const = default;
 };
+
+/// So many have the inode as their previous one. Without any its whole past is its own.
+inline void set_successors(Past& past, uint32_t& flags, uint32_t count) {
+  past.successors = count;
+  if (count != 0) return;
+  past.forked = 0;
+  flags &= ~(kInodeTrashed | kInodeAltered);
+}
 
 /// The inode record (docs/format.md §6.1).
 struct Inode {

@@ -232,6 +232,10 @@ struct Vault::Impl {
     if (janitor != nullptr) janitor->stop();
     if (rotation != nullptr) rotation->stop();
     if (!options.read_only) {
+      if (options.history) {
+        auto guard = set->lock();
+        set->keep_age(committer->state().age);
+      }
       auto committed = committer->commit();
       if (committed.ok()) {
         {

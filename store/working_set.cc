@@ -36,10 +36,13 @@ void add_difference(Frozen& out, const Counted& before, const Counted& after) {
 WorkingSet::WorkingSet(Database& database, Clock& clock, const Limits& limits, uint64_t writer, const State& state)
     : database_(database),
       clock_(clock),
+      age_clock_(clock, state.age),
       limits_(limits),
       writer_(writer),
       next_ino_(state.next_ino),
-      hlc_(state.hlc) {}
+      hlc_(state.hlc) {
+  age_clock_.look();  // from here on time passes
+}
 
 Time WorkingSet::now() const {
   const int64_t ns = clock_.wall_ns();
@@ -460,6 +463,7 @@ Frozen WorkingSet::freeze() {
   out.dropped_versions = std::exchange(dropped_versions_, {});
   out.next_ino = next_ino_;
   out.hlc = hlc_;
+  out.age = age_clock_.look();
   frozen_unjournaled_bytes_ = unjournaled_bytes_;
   frozen_need_ = need_;
   allowance_ = {0, 0};
@@ -564,11 +568,6 @@ void WorkingSet::thaw(Frozen frozen) {
 }
 
 // --- the committer's side -------------------------------------------------------------------------
-
-void WorkingSet::wait_for_commit(std::unique_lock<std::mutex>& lock) {
-  const Tick under_way = frozen_tick_;
-  if (under_way != 0) room_.wait(lock, [&] { return frozen_tick_ != under_way; });
-}
 
 bool WorkingSet::wait_for_work(std::unique_lock<std::mutex>& lock, const bool& stop, std::chrono::milliseconds rest) {
   if (!work_.wait_for(lock, rest, [&] { return stop || tick_ > committed_tick_; })) return false;

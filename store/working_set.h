@@ -36,6 +36,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "store/age_clock.h"
 #include "store/cells.h"
 #include "store/damage_log.h"
 #include "store/database.h"
@@ -109,8 +110,6 @@ struct CachedInode {
     int64_t since_ms = 0;
   };
   Allowance stood_versions, quick_versions;  // before they are thinned
-  int64_t succeeded_ms = 0;            // when another inode took its entry over while it lived on; 0: not known to have happened
-  Tick succeeded_tick = 0;             // its last change before that
   bool removing = false;               // directories: the last change took a name away
 };
 
@@ -160,6 +159,7 @@ struct Frozen {
   int64_t retired_inodes_delta = 0;
   int64_t retired_content_bytes_delta = 0;
   uint64_t hlc = 0;
+  AgeMark age;
 };
 
 /// What the committer learned while writing a Frozen file: its new map.
@@ -256,8 +256,9 @@ class WorkingSet {
   void keep_name(const Dirent& dirent, NameEnd why, bool for_trash = false);
   /// Whether the inode is worth keeping when its last name, `name`, is removed.
   bool is_worth_keeping(const CachedInode& inode, std::string_view name) const;
-  /// Of one that was succeeded and is about to lose `name`: whether it was but the backup of a save.
-  bool is_backup(const CachedInode& inode, std::string_view name) const;
+  /// Of one that was succeeded and is about to lose `name`, to `by` if that is moved over it: whether it was but the backup
+  /// of a save.
+  bool is_backup(const CachedInode& inode, std::string_view name, const CachedInode* by) const;
   /// The inode, which has no name any more, leaves the present, and stays.
   void retire(CachedInode& inode);
   /// Whether `moved`, about to be renamed over `replaced`, is its next state rather than another entry. `restores`: it was
@@ -283,13 +284,20 @@ class WorkingSet {
   /// The inode is back in the present, with one name more, in `directory`.
   void unretire(CachedInode& inode, Ino directory);
   /// `previous` is about to be removed: `successor` comes after the one before it, from when that ended.
-  void skip_previous(CachedInode& successor, const CachedInode& previous);
+  void skip_previous(CachedInode& successor, CachedInode& previous);
+  /// remove() of what may have a past: the one before it has a successor less.
+  void remove_for_good(CachedInode& inode);
   /// Makes the next commit drop a version. It need not exist. Not journaled: a crash may bring it back.
   void drop_version(Ino ino, uint64_t ended_hlc);
   uint64_t hlc_now() const;
   /// Who knows which inodes without a name are still in use: those are not removed. Asked under the mutex; may be null.
   void set_in_use(std::function<bool(Ino)> in_use) { in_use_ = std::move(in_use); }
   bool is_in_use(Ino ino) const { return in_use_ && in_use_(ino); }
+
+  /// The time that ages of the past go by, Unix seconds.
+  int64_t age_now_s() { return age_clock_.now_s(); }
+  /// Makes what of it is not `stored` a change of its own if it is worth a commit.
+  void keep_age(const AgeMark& stored);
 
   // --- time locks (store/time_lock.h) ---------------------------------------------------------------
   /// The time that they go by, Unix seconds. It is kept in the HLC, so that the vault does not forget it.
@@ -439,6 +447,7 @@ class WorkingSet {
   DamageLog damage_;
   Clock& clock_;
   LockTime lock_time_{clock_};
+  AgeClock age_clock_;
   const Limits limits_;
   const uint64_t writer_;
 

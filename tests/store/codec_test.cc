@@ -63,6 +63,13 @@ Inode full_inode() {
   return inode;
 }
 
+Inode full_inode_with_past() {
+  Inode inode = full_inode();
+  inode.flags |= kInodeHasPast | kInodeAltered;
+  inode.past = {.previous = Ino{41}, .since = 19, .floor = 20, .retired = 21, .forked = 22, .successors = 23};
+  return inode;
+}
+
 Dirent full_dirent() {
   return {.directory = Ino{1},
           .cookie = Cookie{0x1230},
@@ -79,11 +86,12 @@ State full_state() {
   state.commit_id = filled<16>(3);
   state.journal_sequence = 4;
   state.journal_chain = filled<32>(5);
-  state.hlc = 6;
+  state.hlc = uint64_t{6} << 16;
   state.device = filled<16>(7);
   for (uint8_t table = 2; table <= kTableCount; ++table) state.sets[table] = {.count = table, .sum = filled<32>(table)};
   state.content_bytes = 8;
   state.retention = {.states = {.all_s = 9, .hourly_s = 10, .daily_s = 11, .monthly_s = 12}, .trash_s = 13};
+  state.age = {.aged_ms = 14, .doubted_ms = 15, .waited_ms = 16};
   return state;
 }
 
@@ -112,6 +120,7 @@ struct Body {
 std::vector<Body> all_bodies() {
   return {
       {"inode", encode_inode(full_inode()), [](ByteView b) { return encoded_again(decode_inode(b), encode_inode); }},
+      {"inode with a past", encode_inode(full_inode_with_past()), [](ByteView b) { return encoded_again(decode_inode(b), encode_inode); }},
       {"dirent", encode_dirent(full_dirent()),
        [](ByteView b) { return encoded_again(decode_dirent(b), encode_dirent); }},
       {"xattrs", encode_xattrs(Ino{42}, kXattrs),
@@ -123,24 +132,27 @@ std::vector<Body> all_bodies() {
 }
 
 TEST(CodecTest, InodeRoundTrips) { EXPECT_EQ(decode_inode(encode_inode(full_inode())).value(), full_inode()); }
+TEST(CodecTest, InodeWithAPastRoundTrips) { EXPECT_EQ(decode_inode(encode_inode(full_inode_with_past())).value(), full_inode_with_past()); }
 TEST(CodecTest, DirentRoundTrips) { EXPECT_EQ(decode_dirent(encode_dirent(full_dirent())).value(), full_dirent()); }
 TEST(CodecTest, StateRoundTrips) { EXPECT_EQ(decode_state(encode_state(full_state())).value(), full_state()); }
 
-/// As schemas 1 and 2 had it: with 7 tables, without flags, and of schema 1 without a retention.
+/// As schemas 1 and 2 had it: with 7 tables, without ages and flags, and of schema 1 without a retention.
 Bytes earlier_state(const State& state, uint16_t schema) {
-  constexpr size_t kBeforeTables = 96, kTableSize = 41, kRetentionSize = 5 * 8, kFlagsSize = 4;
+  constexpr size_t kBeforeTables = 96, kTableSize = 41, kRetentionSize = 5 * 8, kAgeSize = 3 * 8, kFlagsSize = 4;
   const Bytes now = encode_state(state);
   Bytes out(now.begin(), now.begin() + kBeforeTables);
   out.push_back(7);
   const auto tables = now.begin() + kBeforeTables + 1;
   out.insert(out.end(), tables, tables + 7 * kTableSize);
-  out.insert(out.end(), tables + 9 * kTableSize, now.end() - kFlagsSize - (schema == 1 ? kRetentionSize : 0));
+  out.insert(out.end(), tables + 9 * kTableSize,
+             now.end() - kFlagsSize - kAgeSize - (schema == 1 ? kRetentionSize : 0));
   return out;
 }
 
-TEST(CodecTest, AnEarlierStateHasWhatWasNotThereYet) {
+TEST(CodecTest, AnEarlierStateHasWhatWasNotThereYetAndTheAgeOfItsClock) {
   State expected = full_state();
   expected.sets[9] = expected.sets[10] = {};
+  expected.age = {.aged_ms = 6};
   expected.marks_changes = false;
   EXPECT_EQ(decode_state(earlier_state(full_state(), 2), 2).value(), expected);
   expected.retention = RetentionPolicy{};
@@ -161,6 +173,9 @@ TEST(CodecTest, UnknownFlagsOfAStateAreRefused) {
 TEST(CodecTest, AStateWithANegativeAgeIsRefused) {
   State state = full_state();
   state.retention.trash_s = -1;
+  EXPECT_TRUE(decode_state(encode_state(state)).is(Code::corrupt));
+  state = full_state();
+  state.age.waited_ms = -1;
   EXPECT_TRUE(decode_state(encode_state(state)).is(Code::corrupt));
 }
 

@@ -18,7 +18,7 @@
 namespace tain::store {
 namespace {
 
-constexpr size_t kPage = 4096;
+constexpr size_t kPageBytes = 4096;
 
 /// A file's pages that the kernel's cache has.
 std::vector<bool> cached_pages(const std::string& path) {
@@ -28,7 +28,7 @@ std::vector<bool> cached_pages(const std::string& path) {
   const auto size = static_cast<size_t>(st.st_size);
   void* map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
   EXPECT_NE(map, MAP_FAILED);
-  std::vector<unsigned char> in_core((size + kPage - 1) / kPage);
+  std::vector<unsigned char> in_core((size + kPageBytes - 1) / kPageBytes);
   EXPECT_EQ(::mincore(map, size, in_core.data()), 0);
   ::munmap(map, size);
   std::vector<bool> out;
@@ -50,7 +50,7 @@ bool is_on_a_disk(const std::string& path) {
 
 TEST(ColdPagesTest, OnlyWhatWasAddedIsDropped) {
   test::TempDirectory directory;
-  const std::string path = directory.file("some", std::string(4096 * kPage, 'x'));
+  const std::string path = directory.file("some", std::string(4096 * kPageBytes, 'x'));
   if (!is_on_a_disk(path)) GTEST_SKIP() << "needs a folder on a disk";
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
   ASSERT_EQ(::fsync(fd.get()), 0);
@@ -58,7 +58,7 @@ TEST(ColdPagesTest, OnlyWhatWasAddedIsDropped) {
   cold.add(1024, 512);
   cold.add(1536, 512);
   cold.add(3072, 512);
-  cold.drop(fd.get(), kPage);
+  cold.drop(fd.get(), kPageBytes);
   const auto pages = cached_pages(path);
   ASSERT_EQ(pages.size(), 4096u);
   const auto count = [&](size_t from, size_t to) {
@@ -88,7 +88,7 @@ TEST(ColdPagesTest, ALargeCommitLeavesItsBlocksOnTheDiskAlone) {
     }
     ASSERT_TRUE(std::move(txn).commit().ok());
   };
-  constexpr size_t kPages = kValues * (kSize / kPage + 1);
+  constexpr size_t kPages = kValues * (kSize / kPageBytes + 1);
   const size_t before = count_cached(path);
   put(1, false);
   EXPECT_GT(count_cached(path), before + kPages / 2) << "else this test cannot tell";

@@ -3,6 +3,8 @@
 // has it goes on working.
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "store/janitor.h"
@@ -277,6 +279,41 @@ TEST_F(DamagedHistoryTest, WhatIsMissingIsMissedAndRepairMakesTheCountsRight) {
   temp_.reopen();
   EXPECT_EQ(temp_.vault().past().log(file_).value().size(), 4u);
   EXPECT_EQ(temp_.read(file_), state(4));
+}
+
+TEST_F(DamagedHistoryTest, WhatCameAfterAnInodeIsCheckedAndRepaired) {
+  temp_.reopen();
+  ASSERT_TRUE(temp_.tree().rename(kRootIno, "other", kRootIno, "away", RenameMode::replace).ok());
+  const Ino made = make("other", "anew");
+  pass();
+  ASSERT_EQ(temp_.vault().past().log(made).value().size(), 6u);
+  close();
+  ASSERT_EQ(audit(), Strings());
+  const auto edit = [&](Ino ino, const std::function<void(Inode&)>& change) {
+    test::change_database(temp_.directory(), [&](Env& env, const Cipher& cipher) {
+      Database database(env, cipher, 0);
+      ReadTxn txn = ReadTxn::begin(env).value();
+      Inode inode = database.load_inode(txn, ino).value().value();
+      State state = database.load_state(txn).value();
+      change(inode);
+      Batch batch = Batch::begin(database, state).value();
+      ASSERT_TRUE(batch.put_record(Table::inodes, ino_key(ino), Kind::inode, kInodeSchema, encode_inode(inode), false).ok());
+      ++state.commit_number;
+      ASSERT_TRUE(std::move(batch).commit(state).ok());
+    });
+  };
+  const std::function<void(Inode&)> wrong[] = {[](Inode& inode) { inode.past.successors = 2; }, [](Inode& inode) { inode.past.successors = 0; },
+                                               [](Inode& inode) { inode.past.forked = 1; }};
+  for (const auto& change : wrong) {
+    edit(other_, change);
+    EXPECT_TRUE(mentions(findings(), "/away", "how many inodes came after it in history is wrong"));
+    const auto repaired = repair_vault(temp_.directory(), TempVault::password(), {});
+    ASSERT_TRUE(repaired.ok()) << repaired.error().message();
+    ASSERT_EQ(::unlink(repaired->kept.c_str()), 0);  // the next copy has the same name if it is made in the same second
+    EXPECT_EQ(audit(), Strings());
+  }
+  edit(made, [](Inode& inode) { inode.past.since = 0; });
+  EXPECT_TRUE(mentions(findings(), "/other", "not newer than the inode before it"));
 }
 
 TEST_F(DamagedHistoryTest, WhatNoNameLeadsToAnyMoreLeavesTheTrashInItsTime) {

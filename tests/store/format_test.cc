@@ -178,6 +178,7 @@ TEST_F(FormatTest, StateBody) {
   state.retired_inodes = 1;
   state.retired_content_bytes = 4;
   state.retention = RetentionPolicy{};
+  state.age = {.aged_ms = 1'790'000'000'000, .doubted_ms = 1'790'090'000'000, .waited_ms = 3'600'000};
   expect_example("state body", with_prefix(kStateSchema, encode_state(state)));
 }
 
@@ -196,7 +197,7 @@ TEST_F(FormatTest, VersionBodyAndKey) {
   version.inode.mode = S_IFLNK | 0777;
   version.inode.flags = kInodeHasPast | kInodeHasVersions;
   version.inode.symlink = "xfd";
-  version.inode.past = {.previous = Ino{2}, .since = 0xa00, .retired = 0xb00};
+  version.inode.past = {.previous = Ino{2}, .since = 0xa00, .floor = 0x900, .retired = 0xb00, .forked = 0xd00, .successors = 1};
   expect_example("version key", version_key(version.inode.ino, version.ended_hlc));
   expect_example("version body", with_prefix(kVersionSchema, encode_version(version)));
 }

@@ -317,6 +317,100 @@ TEST_F(HistoryTest, AnEstablishedEntryMovedOverAnotherPutsThatIntoTheTrash) {
   audit();
 }
 
+TEST_F(HistoryTest, ASaveThatTakesLongGoesOnWithTheHistoryOfItsTarget) {
+  make("a.md", "one");
+  stand(100);
+  for (const char* text : {"two", "three"}) {
+    const Ino saved = make("a.md.tmp", "half of it");
+    stand(3);
+    temp_.write(saved, 10, ", and then");
+    stand(30);  // the last of it takes even longer
+    overwrite(saved, text);
+    ASSERT_TRUE(temp_.tree().rename(kRootIno, "a.md.tmp", kRootIno, "a.md", RenameMode::replace).ok());
+    stand(100);
+  }
+
+  const Texts found = texts(ino_of("a.md"));
+
+  EXPECT_EQ(found.front(), "three");
+  EXPECT_EQ(found.back(), "one");
+  EXPECT_NE(std::find(found.begin(), found.end(), "two"), found.end());
+  EXPECT_TRUE(trash().empty());
+  audit();
+}
+
+TEST_F(HistoryTest, ABackupThatIsReplacedByWhatCameAfterItIsNoTrash) {
+  make("log", "0");
+  make("log.2", "oldest");
+  stand(3600);
+  // As log rotation does: each is renamed to the next number, hours apart.
+  Texts expected{"0"};
+  for (int i = 1; i <= 5; ++i) {
+    if (raw(ino_of("log.1")) != 0) {
+      ASSERT_TRUE(temp_.tree().rename(kRootIno, "log.1", kRootIno, "log.2", RenameMode::replace).ok());
+    }
+    ASSERT_TRUE(temp_.tree().rename(kRootIno, "log", kRootIno, "log.1", RenameMode::replace).ok());
+    make("log", std::to_string(i));
+    expected.insert(expected.begin(), std::to_string(i));
+    stand(3600);
+    temp_.reopen();
+  }
+
+  ASSERT_EQ(trash().size(), 1u);
+  EXPECT_EQ(text_of(temp_.vault().past().log(trash()[0].name.dirent.child)->at(0)), "oldest");
+  EXPECT_EQ(texts(ino_of("log")), expected);
+  audit();
+  // What was changed as a backup is more than that.
+  overwrite(ino_of("log.2"), "changed");
+  stand(60);
+  ASSERT_TRUE(temp_.tree().rename(kRootIno, "log.1", kRootIno, "log.2", RenameMode::replace).ok());
+  EXPECT_EQ(trash().size(), 2u);
+  EXPECT_EQ(texts(ino_of("log")), expected);
+  audit();
+}
+
+TEST_F(HistoryTest, WhatTwoEntriesCameOfGoesWithTheLastOfThem) {
+  make("draft", "one");
+  stand();
+  ASSERT_TRUE(temp_.tree().rename(kRootIno, "draft", kRootIno, "final", RenameMode::no_replace).ok());
+  make("draft", "two");
+  stand(60);
+  save_by_rename("final", "one, saved");
+  stand(60);
+  remove("final");
+  stand(60);
+  ASSERT_TRUE(temp_.vault().trash().empty(UINT64_MAX).ok());
+  audit();
+  EXPECT_EQ(texts(ino_of("draft")), (Texts{"two", "one"}));
+  remove("draft");
+  stand(60);
+  ASSERT_TRUE(temp_.vault().trash().empty(UINT64_MAX).ok());
+  stand();
+
+  EXPECT_EQ(temp_.vault().stats().retired_entries, 0u);
+  audit();
+}
+
+TEST_F(HistoryTest, PruningOneOfTwoEntriesForgesNothingInTheLogOfTheOther) {
+  const Ino moved = make("draft", "one");
+  stand(60);
+  ASSERT_TRUE(temp_.tree().rename(kRootIno, "draft", kRootIno, "final", RenameMode::no_replace).ok());
+  const Ino fresh = make("draft", "two");
+  for (int i = 0; i < 4; ++i) {
+    stand(60);
+    overwrite(moved, "final " + std::to_string(i));
+  }
+  stand(7200);
+  ASSERT_EQ(texts(fresh), (Texts{"two", "one"}));
+  // Of that hour only the last one stays.
+  ASSERT_TRUE(temp_.vault().trash().prune({.all_s = 0}, temp_.clock().wall_ns() / 1'000'000'000, false).ok());
+  stand();
+
+  EXPECT_LT(texts(moved).size(), 5u);
+  EXPECT_EQ(texts(fresh), (Texts{"two", "one"}));
+  audit();
+}
+
 TEST_F(HistoryTest, WhatWasRenamedAwayAndSucceededIsAnEntryOfItsOwn) {
   const Ino moved = make("draft", "one");
   stand();

@@ -166,7 +166,7 @@ TEST_F(RetentionVaultTest, AYearOfAJournalPrunesToThePolicy) {
   const auto compare = [&] {
     for (const Entry& entry : all) {
       std::vector<int64_t> newest_first(entry.past_ends.rbegin(), entry.past_ends.rend());
-      const std::vector<bool> keep = kept_by({}, newest_first, now_s());
+      const std::vector<bool> keep = kept_by({}, newest_first, temp_.vault().trash().now_s());
       Strings expected;
       for (size_t i = 0; i < keep.size(); ++i)
         if (keep[i]) expected.push_back(show(newest_first[i], entry.past_texts[keep.size() - 1 - i]));
@@ -259,6 +259,82 @@ TEST_F(RetentionVaultTest, WhatWouldGoIsWhatGoes) {
   EXPECT_EQ(after, expected);
   EXPECT_LT(after.size(), before.size());
   EXPECT_TRUE(temp_.vault().trash().list()->empty());
+  audit();
+}
+
+/// A vault with states and trash that its policy keeps under the right clock.
+class WrongClockTest : public RetentionVaultTest {
+ protected:
+  static constexpr int64_t kYear = 365 * kDay;
+  void fill() {
+    const Ino file = make("file", "0");
+    for (int i = 1; i <= 5; ++i) {
+      pass(600);
+      overwrite(file, std::to_string(i));
+    }
+    save_by_rename("file", "6");
+    make("removed", "text");
+    pass(600);
+    remove("removed");
+    pass(60);
+  }
+  void expect_all() {
+    const auto tidied = tidy();
+    EXPECT_EQ(tidied.states + tidied.entries + tidied.names, 0u);
+    EXPECT_EQ(past_of("file").size(), 6u);
+    EXPECT_EQ(temp_.vault().trash().list()->size(), 1u);
+    size_t due = 0;
+    ASSERT_TRUE(temp_.vault().trash().for_each_due(temp_.vault().retention(), [&](const DueState&) { return ++due > 0; }).ok());
+    EXPECT_EQ(due, 0u);
+  }
+};
+
+TEST_F(WrongClockTest, AJumpAndBackTakesNothing) {
+  fill();
+  temp_.clock().set_by_seconds(25 * kYear);
+  expect_all();
+  make("made meanwhile", "x");  // the vault has seen that time
+  pass(60);
+  expect_all();
+  temp_.clock().set_by_seconds(-25 * kYear);
+  expect_all();
+  audit();
+  expect_all();
+}
+
+TEST_F(WrongClockTest, AVaultThatIsOpenedAfterAJumpLosesNothing) {
+  fill();
+  ASSERT_TRUE(temp_.vault().close().ok());
+  temp_.clock().set_by_seconds(25 * kYear);
+  temp_.reopen();
+  expect_all();
+  make("made meanwhile", "x");
+  pass(60);
+  temp_.reopen();  // now the last time that it has seen is the wrong one
+  expect_all();
+  temp_.crash();
+  expect_all();
+  temp_.clock().set_by_seconds(-25 * kYear);
+  expect_all();
+  // The right clock goes on: it prunes as ever.
+  pass(20 * kDay);
+  EXPECT_EQ(tidy().states, 5u);
+  audit();
+}
+
+TEST_F(WrongClockTest, AVaultThatWasClosedForAYearPrunesAfterADay) {
+  fill();
+  ASSERT_TRUE(temp_.vault().close().ok());
+  temp_.clock().advance_seconds(kYear);
+  temp_.reopen();
+  expect_all();
+  for (int opening = 0; opening < 3; ++opening) {
+    temp_.clock().advance_seconds(10 * kHour);
+    temp_.reopen();  // the time that it was open is kept
+  }
+  const auto tidied = tidy();
+  EXPECT_EQ(tidied.entries, 1u);
+  EXPECT_EQ(tidied.states, 5u);
   audit();
 }
 
