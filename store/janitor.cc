@@ -27,6 +27,7 @@ constexpr uint64_t kGiveBackStates = 32;
 constexpr std::chrono::seconds kGiveBackAgain{2};  // after there was nothing
 constexpr uint64_t kRecordBytes = 1024;  // a state counts for, besides its content
 constexpr int64_t kMinute = 60;
+constexpr Retention kNothing{.all_s = Retention::kNever, .hourly_s = Retention::kNever, .daily_s = Retention::kNever, .monthly_s = Retention::kNever};
 
 bool is_about_one_entry(const Error& error) { return error.code() == Code::not_found || error.code() == Code::corrupt; }
 
@@ -149,8 +150,9 @@ bool Janitor::has_past() {
          set_.pending_counts().retired_inodes > 0;
 }
 
-/// Until when states and trash have to go so that it is worth the while. Nothing if there are none.
-Result<std::optional<int64_t>> Janitor::choose_cut() {
+/// Until when states and trash have to go so that it is worth the while. Nothing if there are none that end after `after_s`.
+/// What cannot go, as it is present under another name or another entry came of it, counts for nothing: there may be much.
+Result<std::optional<int64_t>> Janitor::choose_cut(int64_t after_s) {
   std::map<int64_t, uint64_t> bytes_by_minute;
   uint64_t total = 0;
   const auto count = [&](Ino ino) -> Result<> {
@@ -158,11 +160,15 @@ Result<std::optional<int64_t>> Janitor::choose_cut() {
     const Role role = role_of(ino, retired_s);
     if (role == Role::none || role == Role::former) return {};
     const std::vector<PastState> states = TRY(PastView(set_).log(ino));
-    for (size_t i = role == Role::trash ? 0 : 1; i < states.size(); ++i) {
+    const auto add = [&](size_t i) {
+      const int64_t ended_s = seconds_of(states[i].ended_hlc);
+      if (ended_s < after_s) return;
       const uint64_t bytes = kRecordBytes + states[i].inode.content.size;
-      bytes_by_minute[seconds_of(states[i].ended_hlc) / kMinute] += bytes;
+      bytes_by_minute[ended_s / kMinute] += bytes;
       total += bytes;
-    }
+    };
+    if (role == Role::trash) add(0);
+    for (size_t i : superfluous(states, kNothing, /*now_s=*/0)) add(i);
     return {};
   };
   TRY(for_each_with_past(count));
@@ -181,7 +187,8 @@ Result<std::optional<int64_t>> Janitor::choose_cut() {
 Result<bool> Janitor::give_up_before(int64_t cut_s) {
   const int64_t now_s = set_.now().seconds;
   // A state is kept that is not older than that.
-  const Retention since_cut{.all_s = now_s - cut_s, .hourly_s = -1, .daily_s = -1, .monthly_s = -1};
+  Retention since_cut = kNothing;
+  since_cut.all_s = now_s - cut_s;
   const RetentionPolicy policy{.states = since_cut, .trash_s = since_cut.all_s};
   Tidied gone;
   uint64_t committed = 0;
@@ -211,9 +218,10 @@ bool Janitor::give_back() {
   if (!has_past()) return false;
   const auto given = [&]() -> Result<bool> {
     TRY(committer_.commit());  // what is to go must be in the database
-    const std::optional<int64_t> cut_s = TRY(choose_cut());
-    if (!cut_s.has_value()) return false;
-    return give_up_before(*cut_s);
+    // What is in use now may not go, and be all that a cut takes.
+    for (auto cut_s = TRY(choose_cut(INT64_MIN)); cut_s.has_value(); cut_s = TRY(choose_cut(*cut_s)))
+      if (TRY(give_up_before(*cut_s))) return true;
+    return false;
   }();
   if (!given.ok() || !*given) {
     gave_nothing_at_ = std::chrono::steady_clock::now();

@@ -54,7 +54,7 @@ class Janitor {
   template <class Take>
   Result<> for_each_with_past(Take take);
   bool has_past();
-  Result<std::optional<int64_t>> choose_cut();
+  Result<std::optional<int64_t>> choose_cut(int64_t after_s);
   Result<bool> give_up_before(int64_t cut_s);
   void run();
   bool wait(std::chrono::milliseconds time);

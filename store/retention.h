@@ -15,6 +15,7 @@ namespace tain::store {
 /// all devices agree.
 struct Retention {
   static constexpr int64_t kForEver = INT64_MAX;
+  static constexpr int64_t kNever = INT64_MIN;  // keeps nothing, also where the clock is behind
   int64_t all_s = 24 * 3600;
   int64_t hourly_s = 7 * 24 * 3600;
   int64_t daily_s = 91 * 24 * 3600;

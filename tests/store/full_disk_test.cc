@@ -8,6 +8,7 @@
 #include <map>
 #include <random>
 
+#include "store/janitor.h"
 #include "store/notes.h"
 #include "store/past.h"
 #include "store/trash.h"
@@ -248,6 +249,49 @@ TEST_F(FullOfThePast, WhatWasDeletedGivesWayToThePresent) {
     break;
   }
   EXPECT_EQ(temp_.vault().stats().retired_entries, 0u);
+  audit();
+}
+
+TEST_F(FullOfThePast, WhatMustStayIsNoReasonToGiveUpNothing) {
+  // A log that was moved away stays as it is, and the one that was made anew comes of it.
+  ASSERT_TRUE(put("log", "of yesterday").ok());
+  const Ino old = temp_.tree().lookup(kRootIno, "log")->ino;
+  ASSERT_TRUE(temp_.tree().setattr(old, {.size = uint64_t{64} << 20}).ok());  // a hole takes no room, and counts
+  ASSERT_NO_FATAL_FAILURE(pass(60));
+  ASSERT_TRUE(temp_.tree().rename(kRootIno, "log", kRootIno, "log.1", RenameMode::replace).ok());
+  ASSERT_TRUE(put("log", "of today").ok());
+  const Ino log = temp_.tree().lookup(kRootIno, "log")->ino;
+  ASSERT_NO_FATAL_FAILURE(pass(600));
+  ASSERT_TRUE(put("document", "first").ok());
+  const Ino document = temp_.tree().lookup(kRootIno, "document")->ino;
+  ASSERT_NO_FATAL_FAILURE(pass(600));
+  ASSERT_TRUE(temp_.content().write(document, 0, as_bytes("later")).ok());
+  ASSERT_NO_FATAL_FAILURE(pass(600));
+  ASSERT_EQ(temp_.vault().past().log(log)->size(), 2u);
+  ASSERT_EQ(temp_.vault().past().log(document)->size(), 2u);
+
+  EXPECT_TRUE(temp_.vault().make_janitor()->give_back());
+
+  EXPECT_EQ(temp_.vault().past().log(document)->size(), 1u);
+  EXPECT_EQ(temp_.vault().past().log(log)->size(), 2u);
+  EXPECT_FALSE(temp_.vault().make_janitor()->give_back());
+  audit();
+}
+
+TEST_F(FullOfThePast, AClockThatIsBehindKeepsNothingThatMustGo) {
+  ASSERT_TRUE(put("document", "0").ok());
+  const Ino document = temp_.tree().lookup(kRootIno, "document")->ino;
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_NO_FATAL_FAILURE(pass(40 * 86'400));
+    ASSERT_TRUE(temp_.content().write(document, 0, as_bytes(std::to_string(i))).ok());
+  }
+  ASSERT_TRUE(temp_.vault().sync().ok());
+  temp_.clock().set_by_seconds(-400 * 86'400);
+  ASSERT_EQ(temp_.vault().past().log(document)->size(), 4u);
+
+  EXPECT_TRUE(temp_.vault().make_janitor()->give_back());
+
+  EXPECT_EQ(temp_.vault().past().log(document)->size(), 1u);
   audit();
 }
 
