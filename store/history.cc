@@ -17,7 +17,7 @@ constexpr int64_t kEndless_ms = 60'000;      // under one who never stops writin
 constexpr int kStoodAtOnce = 1024;           // states of one entry; then one for each kEndless_ms
 constexpr int kQuickAtOnce = 128;            // the same, of those that did not stand
 constexpr int64_t kContinued_ms = 15'000;    // a name that is taken again within it goes on with the same entry
-constexpr int64_t kAgeStep_ms = 10 * 60'000;  // of the time that ages go by, between two marks of it in the vault
+constexpr int64_t kAgeStep_ms = 60'000;  // of the time that ages go by, between two marks of it in the vault
 constexpr int64_t kMade_ms = 10 * 60'000;  // a file that is not older, and was changed a moment ago, is still being made
 constexpr size_t kVacatedMax = 4096;
 

@@ -338,6 +338,23 @@ TEST_F(WrongClockTest, AVaultThatWasClosedForAYearPrunesAfterADay) {
   audit();
 }
 
+TEST_F(WrongClockTest, AVaultThatIsOpenForMinutesADayPrunesInTheEnd) {
+  constexpr int64_t kOpen = 9 * 60;
+  fill();
+  for (int day = 0; day < 400; ++day) {
+    ASSERT_TRUE(temp_.vault().close().ok());
+    temp_.clock().advance_seconds(kDay - kOpen);
+    temp_.reopen();
+    make("of day " + std::to_string(day), "x");
+    ASSERT_TRUE(temp_.vault().sync().ok());
+    temp_.clock().advance_seconds(kOpen);  // and nothing else is written
+  }
+  const auto tidied = tidy();
+  EXPECT_EQ(tidied.entries, 1u);
+  EXPECT_EQ(tidied.states, 5u);
+  audit();
+}
+
 TEST_F(RetentionVaultTest, ListingWhatIsDueEndsWhenNobodyWantsMore) {
   for (int i = 0; i < 5; ++i) make("f" + std::to_string(i), "x");
   pass(kDay);
