@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 namespace tain::store {
 namespace {
@@ -88,6 +89,7 @@ std::optional<Catalog::OpenedRecord> Catalog::open(Table table, const StoredValu
 
 void Catalog::take_inode(const StoredValue& value, const Bytes& body) {
   auto inode = decode_inode(body);
+  if (inode.is(Code::format_too_old)) too_old_ = inode.error();
   if (!inode.ok() || raw(inode->ino) != value.key.first) {
     complain(Part::record, value.key.first, "inode record has an impossible structure");
     return;
@@ -166,15 +168,17 @@ void Catalog::read_table(Table table, const Progress& progress) {
   }
 }
 
-void Catalog::read(const Progress& progress) {
+Result<> Catalog::read(const Progress& progress) {
   for (Table table : {Table::inodes, Table::dirents, Table::xattrs, Table::orphans, Table::versions, Table::past_names,
                       Table::marks, Table::notes})
     read_table(table, progress);
+  if (too_old_.has_value()) return *std::exchange(too_old_, std::nullopt);
   for (auto& [ino, inode] : inodes) {
     inode.has_xattrs = with_xattrs.contains(ino);
     inode.is_orphan = orphans.contains(ino);
   }
   count_names();
+  return {};
 }
 
 void Catalog::count_names() {

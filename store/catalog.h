@@ -6,6 +6,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -62,8 +63,8 @@ class Catalog {
   /// `progress` counts bytes of content. With `data` false, file content is not read.
   Catalog(const Survey& survey, const Cipher& cipher) : survey_(survey), cipher_(cipher), finder_(survey, cipher) {}
 
-  /// Opens every record. Damaged ones become findings.
-  void read(const Progress& progress);
+  /// Opens every record. Damaged ones become findings. Errors: format_too_old (decode_inode).
+  Result<> read(const Progress& progress);
   /// Reads all content, and compares counts, links and digests with what was found.
   void check(const Progress& progress);
 
@@ -120,6 +121,7 @@ class Catalog {
   BlockFinder finder_;
   std::map<uint64_t, std::vector<const StoredValue*>> versions_;  // by inode, newest first
   std::set<Table> damaged_tables_;
+  std::optional<Error> too_old_;
 };
 
 }  // namespace tain::store

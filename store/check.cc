@@ -56,7 +56,7 @@ Result<CheckReport> check_locked(const LockedVault& vault, const Survey& survey,
     report.findings.push_back({.part = Part::record, .what = "the state record is missing or damaged"});
   if (survey.state.has_value() && !options.ignore_journal)
     check_journal(vault.directory + "/journal", *vault.cipher, *survey.state, report);
-  catalog.read(options.progress);
+  TRY(catalog.read(options.progress));
   catalog.check(options.progress);
   report.findings.insert(report.findings.end(), catalog.findings.begin(), catalog.findings.end());
   report.entries = catalog.inodes.size();

@@ -94,6 +94,8 @@ RefList get_refs(Reader& r, uint32_t fanout) {
 
 constexpr uint32_t kInodeFlags =
     kInodeHasXattrs | kInodeHasPast | kInodeHasVersions | kInodeUnversioned | kInodeTrashed | kInodeAltered;
+// A past as it was before inodes counted who came after them: in its place and with its flags nothing else may ever stand.
+constexpr uint32_t kDevelopmentPast = 4 | 16 | 128;
 
 bool valid_name(ByteView name) {
   if (name.empty() || name.size() > kNameMax || as_text(name) == "." || as_text(name) == "..") return false;
@@ -103,6 +105,11 @@ bool valid_name(ByteView name) {
 }
 
 Error bad(const char* what) { return Error(Code::corrupt, std::string(what) + " record has an impossible structure"); }
+
+Error development_past() {
+  return Error(Code::format_too_old, "the vault has a past that a development version of tain wrote")
+      .hint("mount it with the version of tain that made it, and copy its files into a new vault");
+}
 
 }  // namespace
 
@@ -157,6 +164,7 @@ Result<Inode> decode_inode(ByteView body) {
   if (parents > kParentsMax) r.fail();
   for (size_t i = 0; i < parents && !r.failed(); ++i) inode.parents.push_back(get_dot(r));
   inode.symlink = std::string(as_text(r.string16()));
+  if (!r.failed() && (inode.flags & kDevelopmentPast) != 0) return development_past();
   if ((inode.flags & kInodeHasPast) != 0) {
     inode.past.previous = Ino{r.u64()};
     inode.past.since = r.u64();
@@ -352,6 +360,8 @@ Result<State> decode_state(ByteView body, uint16_t schema) {
     state.age.aged_ms = static_cast<int64_t>(state.hlc >> 16);
   }
   if (!r.done() || state.next_ino <= raw(kRootIno)) return bad("state");
+  // The inodes would say so, too, but one by one, and only when somebody asks for them.
+  if (schema < 3 && state.retired_inodes != 0) return development_past();
   return state;
 }
 

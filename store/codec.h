@@ -60,7 +60,7 @@ Bytes encode_version(const Version& version);
 Bytes encode_past_name(const PastName& name);
 Bytes encode_state(const State& state);
 
-/// Errors of all: corrupt.
+/// Errors of all: corrupt. Of inodes, versions and states also format_too_old: with a past that a development version wrote.
 Result<Inode> decode_inode(ByteView body);
 Result<Dirent> decode_dirent(ByteView body);
 struct InodeXattrs {

@@ -102,7 +102,7 @@ Result<SalvageReport> salvage_locked(const LockedVault& vault, const std::string
   if (survey.roots_searched) report_roots(survey, report);
   Catalog catalog(survey, cipher);
   for (const CarvedBlock& block : carved) catalog.finder().add_carved(block.nonce, block.offset);
-  catalog.read(progress);
+  TRY(catalog.read(progress));
 
   State state = survey.state.value_or(State{});
   if (!survey.state.has_value()) {

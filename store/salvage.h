@@ -32,7 +32,7 @@ struct SalvageReport {
 
 /// Makes the vault `to`, which must not exist or be empty, from what is left of `from`. It is built beside as
 /// `to`.unfinished and gets its name at the end: `to` is never half a vault, and after an error nothing is left.
-/// Errors: not_a_vault, header_damaged, in_use, wrong_password, suite_missing, exists/not_empty, io, no_space.
+/// Errors: not_a_vault, header_damaged, in_use, wrong_password, suite_missing, exists/not_empty, format_too_old, io, no_space.
 Result<SalvageReport> salvage_vault(const std::string& from, const std::string& to, const Credential& credential,
                                     const Progress& progress);
 

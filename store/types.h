@@ -79,11 +79,11 @@ struct ContentRecord {
 
 inline constexpr uint32_t kInodeHasXattrs = 1;
 inline constexpr uint32_t kRootKnowsAcls = 2;  // of the root only: some entry has an ACL, or had one
-inline constexpr uint32_t kInodeHasPast = 4;   // `past` is not empty
 inline constexpr uint32_t kInodeHasVersions = 8;  // or had some
 inline constexpr uint32_t kInodeUnversioned = 32;  // an editor's dropping: nothing of it is kept
 inline constexpr uint32_t kInodeTrashed = 64;  // succeeded while it lived on under another name, and removed there: in the trash
-inline constexpr uint32_t kInodeAltered = 128;  // changed since an inode last took its entry over
+inline constexpr uint32_t kInodeHasPast = 256;  // `past` is not empty
+inline constexpr uint32_t kInodeAltered = 512;  // changed since an inode last took its entry over
 
 /// What an inode has to do with history (ADR 13). Times are HLCs.
 ///

@@ -12,6 +12,7 @@
 
 #include "store/database.h"
 #include "store/repair.h"
+#include "store/salvage.h"
 #include "tests/store/vault_edits.h"
 #include "tests/support/audit.h"
 #include "tests/support/temp_vault.h"
@@ -139,6 +140,16 @@ TEST_F(CheckTest, TellsRotFromTamperingFromADamagedChecksum) {
   EXPECT_EQ(diagnosis(), Damage::rot);
   edit_value(Table::inodes, key, [&](Bytes& value) { seal_checksum(value); });
   EXPECT_EQ(diagnosis(), Damage::tampering);
+}
+
+TEST_F(CheckTest, APastThatADevelopmentVersionWroteIsRefusedByAll) {
+  edit_inode(file_, [](Inode& inode) { inode.flags |= 16; });
+
+  EXPECT_TRUE(check_vault(temp_.directory(), TempVault::password(), {}).is(Code::format_too_old));
+  EXPECT_TRUE(repair_vault(temp_.directory(), TempVault::password(), {}).is(Code::format_too_old));
+  EXPECT_TRUE(salvage_vault(temp_.directory(), temp_.directory() + ".salvaged", TempVault::password(), {}).is(Code::format_too_old));
+  temp_.reopen();
+  EXPECT_TRUE(temp_.tree().getattr(file_).is(Code::format_too_old));
 }
 
 TEST_F(CheckTest, NamesTheBytesOfAFileThatCannotBeRead) {

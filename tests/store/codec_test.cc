@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <type_traits>
 
 namespace tain::store {
 namespace {
@@ -103,7 +104,9 @@ using Recode = std::function<std::optional<Bytes>(ByteView)>;
 template <class Decoded>
 std::optional<Bytes> encoded_again(Result<Decoded> decoded, Bytes (*encode)(const Decoded&)) {
   if (!decoded.ok()) {
-    EXPECT_EQ(decoded.code(), Code::corrupt);
+    // Of the inode's flags some belong to a past that nobody reads any more.
+    const bool may_be_old = std::is_same_v<Decoded, Inode> && decoded.is(Code::format_too_old);
+    EXPECT_TRUE(decoded.is(Code::corrupt) || may_be_old) << decoded.error().message();
     return std::nullopt;
   }
   return encode(*decoded);
@@ -133,9 +136,6 @@ std::vector<Body> all_bodies() {
 
 TEST(CodecTest, InodeRoundTrips) { EXPECT_EQ(decode_inode(encode_inode(full_inode())).value(), full_inode()); }
 TEST(CodecTest, InodeWithAPastRoundTrips) { EXPECT_EQ(decode_inode(encode_inode(full_inode_with_past())).value(), full_inode_with_past()); }
-TEST(CodecTest, DirentRoundTrips) { EXPECT_EQ(decode_dirent(encode_dirent(full_dirent())).value(), full_dirent()); }
-TEST(CodecTest, StateRoundTrips) { EXPECT_EQ(decode_state(encode_state(full_state())).value(), full_state()); }
-
 /// As schemas 1 and 2 had it: with 7 tables, without ages and flags, and of schema 1 without a retention.
 Bytes earlier_state(const State& state, uint16_t schema) {
   constexpr size_t kBeforeTables = 96, kTableSize = 41, kRetentionSize = 5 * 8, kAgeSize = 3 * 8, kFlagsSize = 4;
@@ -148,6 +148,29 @@ Bytes earlier_state(const State& state, uint16_t schema) {
              now.end() - kFlagsSize - kAgeSize - (schema == 1 ? kRetentionSize : 0));
   return out;
 }
+
+/// The body with flags that development versions wrote, and as many bytes of a past as they did.
+Bytes development_inode(uint32_t flags) {
+  constexpr size_t kFlagsAt = 8 + 16 + 4 * 4 + 8 + 4 * 12;
+  Bytes body = encode_inode(full_inode());
+  body[kFlagsAt] |= static_cast<uint8_t>(flags);
+  return body;
+}
+
+TEST(CodecTest, APastThatADevelopmentVersionWroteIsRefusedAndNeverRead) {
+  EXPECT_TRUE(decode_inode(development_inode(0)).ok());
+  for (const uint32_t flag : {4U, 16U, 128U}) {
+    EXPECT_TRUE(decode_inode(development_inode(flag)).is(Code::format_too_old)) << flag;
+    EXPECT_TRUE(decode_inode(development_inode(flag | 64U)).is(Code::format_too_old)) << flag;
+  }
+  State state = full_state();
+  state.retired_inodes = 1;
+  EXPECT_TRUE(decode_state(earlier_state(state, 1), 1).is(Code::format_too_old));
+  EXPECT_TRUE(decode_state(earlier_state(state, 2), 2).is(Code::format_too_old));
+}
+
+TEST(CodecTest, DirentRoundTrips) { EXPECT_EQ(decode_dirent(encode_dirent(full_dirent())).value(), full_dirent()); }
+TEST(CodecTest, StateRoundTrips) { EXPECT_EQ(decode_state(encode_state(full_state())).value(), full_state()); }
 
 TEST(CodecTest, AnEarlierStateHasWhatWasNotThereYetAndTheAgeOfItsClock) {
   State expected = full_state();

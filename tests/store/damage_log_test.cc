@@ -76,7 +76,7 @@ class DamageFoundTest : public testing::Test {
     const LockedVault locked = LockedVault::open(temp_.directory(), TempVault::password()).value();
     const Survey survey = survey_database(temp_.directory() + "/data.mdb", *locked.cipher).value();
     Catalog catalog(survey, *locked.cipher);
-    catalog.read({});
+    EXPECT_TRUE(catalog.read({}).ok());
     inode_extent_ = catalog.inodes.at(raw(file_)).extent;
     const Inode inode = catalog.load_inode(raw(file_)).value();
     std::vector<FoundBlock> blocks;

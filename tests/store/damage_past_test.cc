@@ -158,7 +158,7 @@ class DamagePastTest : public testing::Test {
     const Survey survey = survey_database(vault_ + "/data.mdb", *locked.cipher).value();
     pages_ = survey.file_size / kPage;
     Catalog catalog(survey, *locked.cipher);
-    catalog.read({});
+    EXPECT_TRUE(catalog.read({}).ok());
     std::multimap<uint64_t, std::string> by_inode;
     for (const auto& [key, entry] : truth_.entries)
       for (uint64_t ino : entry.inodes) by_inode.emplace(ino, key);

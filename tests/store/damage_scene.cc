@@ -187,7 +187,7 @@ void DamageScene::find_owners(Stand& stand) const {
   const Survey survey = survey_database(stand.vault + "/data.mdb", cipher).value();
   stand.page_count = survey.file_size / kPage;
   Catalog catalog(survey, cipher);
-  catalog.read({});
+  EXPECT_TRUE(catalog.read({}).ok());
   auto own = [&stand](const Extent& extent, const std::string& path) {
     for (uint64_t page = extent.offset / kPage; page <= (extent.offset + extent.size - 1) / kPage; ++page)
       stand.owners.emplace(page, path);

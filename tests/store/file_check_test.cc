@@ -32,7 +32,7 @@ class FileCheckTest : public testing::Test {
     const LockedVault vault = LockedVault::open(temp_.directory(), TempVault::password()).value();
     const Survey survey = survey_database(temp_.directory() + "/data.mdb", *vault.cipher).value();
     Catalog catalog(survey, *vault.cipher);
-    catalog.read({});
+    EXPECT_TRUE(catalog.read({}).ok());
     use(catalog.finder(), catalog.load_inode(raw(file_)).value());
   }
   /// The references in the node `ref`, at `level` and from block `index` on.

@@ -51,7 +51,7 @@ class ScrubTest : public testing::Test {
     for (Table table : kTables)
       for (const StoredValue& value : survey.values(table)) extents_[{table, value.key}] = value.extent;
     Catalog catalog(survey, *locked.cipher);
-    catalog.read({});
+    EXPECT_TRUE(catalog.read({}).ok());
     file_map_ = catalog.load_inode(raw(file_)).value().content;
     large_map_ = catalog.load_inode(raw(large_)).value().content;
     ASSERT_EQ(file_map_.root.at(0).patches.size(), 1u);
