@@ -29,7 +29,7 @@ struct Entry {
 class DueWalk {
  public:
   DueWalk(WorkingSet& set, const RetentionPolicy& policy, int64_t now_s, const std::function<bool(const DueState&)>& take)
-      : set_(set), policy_(policy), now_s_(now_s), take_(take) {}
+      : set_(set), policy_(with_nothing_for_zero(policy)), now_s_(now_s), take_(take) {}
 
   /// Everything that is present. False: `take` has had enough.
   Result<bool> tree() {
@@ -101,7 +101,7 @@ class DueWalk {
   }
 
   WorkingSet& set_;
-  const RetentionPolicy& policy_;
+  const RetentionPolicy policy_;
   const int64_t now_s_;
   const std::function<bool(const DueState&)>& take_;
   std::set<Ino> seen_;  // of those with several names

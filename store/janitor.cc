@@ -113,7 +113,7 @@ Result<Janitor::Tidied> Janitor::step_names(const RetentionPolicy& policy, int64
 }
 
 Result<Janitor::Tidied> Janitor::step() {
-  const RetentionPolicy policy = committer_.state().retention;
+  const RetentionPolicy policy = with_nothing_for_zero(committer_.state().retention);
   int64_t now_s = 0;
   {
     auto lock = set_.lock();

@@ -32,6 +32,12 @@ bool is_only_past(const Inode& record) {
   return record.is_retired() && record.past.successors == 1 && (record.flags & kInodeTrashed) == 0;
 }
 
+RetentionPolicy with_nothing_for_zero(RetentionPolicy policy) {
+  for (int64_t* age : {&policy.states.all_s, &policy.states.hourly_s, &policy.states.daily_s, &policy.states.monthly_s, &policy.trash_s})
+    if (*age == 0) *age = Retention::kNever;
+  return policy;
+}
+
 /// One name to give back.
 struct Trash::Removal {
   PastName name;

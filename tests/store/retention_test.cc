@@ -338,6 +338,25 @@ TEST_F(WrongClockTest, AVaultThatWasClosedForAYearPrunesAfterADay) {
   audit();
 }
 
+TEST_F(WrongClockTest, WhatIsNotKeptAtAllGoesWhateverTheClockSays) {
+  fill();
+  ASSERT_TRUE(temp_.vault().close().ok());
+  temp_.clock().advance_seconds(kDay / 2);
+  temp_.reopen();  // ages are half a day behind
+  remove("file");
+  pass(60);
+  ASSERT_TRUE(temp_.vault().set_retention({.states = {.all_s = 0, .hourly_s = 0, .daily_s = 0, .monthly_s = 0}, .trash_s = 0}).ok());
+  size_t entries = 0;
+  ASSERT_TRUE(temp_.vault().trash().for_each_due(temp_.vault().retention(), [&](const DueState& due) {
+    entries += due.is_entry ? 1 : 0;
+    return true;
+  }).ok());
+  EXPECT_EQ(entries, 2u);
+  EXPECT_EQ(tidy().entries, 2u);
+  EXPECT_EQ(temp_.vault().stats().retired_entries, 0u);
+  audit();
+}
+
 TEST_F(WrongClockTest, AVaultThatIsOpenForMinutesADayPrunesInTheEnd) {
   constexpr int64_t kOpen = 9 * 60;
   fill();
