@@ -23,7 +23,7 @@ constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr size_t kSaltSize = 16;
 constexpr size_t kKdfKeySize = 32;
 constexpr size_t kKeyfileBufferSize = 4096;  // bytes
-constexpr size_t kStackWiped = 4096;  // bytes of dead stack frames overwritten after Argon2id
+constexpr size_t kStackWiped = 4096;  // bytes of dead stack frames overwritten after Argon2id and BLAKE2b
 static_assert(kSaltSize == crypto_pwhash_argon2id_SALTBYTES);
 static_assert(kKdfMemoryMax <= crypto_pwhash_argon2id_MEMLIMIT_MAX);
 
@@ -158,6 +158,7 @@ Result<Secret> hash_keyfile(const std::string& path) {
     return Error(Code::invalid_argument, "keyfile " + path + " is shorter than 32 bytes").hint("a keyfile must not be guessed");
   Secret out(kKdfKeySize);
   crypto_generichash_final(hash, out.span().data(), out.size());
+  sodium_stackzero(kStackWiped);
   return out;
 }
 

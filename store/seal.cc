@@ -63,12 +63,9 @@ Secret derive(ByteView key, std::string_view label, ByteView salt16, ByteView in
 }
 
 Bytes seal(ByteView key, std::string_view label, ByteView associated_data, ByteView message) {
-  Bytes out;
-  out.reserve(message.size() + kSealOverhead);
-  out.resize(kSealTextOffset);
-  out.insert(out.end(), message.begin(), message.end());
-  out.resize(out.size() + kTagSize);
-  seal_in_place(key, label, hash256(associated_data), out);
+  Bytes out(message.size() + kSealOverhead);
+  // Straight from where it is: the message may be a key, which has no business in memory that is not guarded.
+  seal_into(key, label, hash256(associated_data), message, out);
   return out;
 }
 
@@ -83,16 +80,21 @@ Result<Secret> open_sealed(ByteView key, std::string_view label, ByteView associ
 
 /// `sealed` has the plaintext at kSealTextOffset and room for the tag behind it.
 void seal_in_place(ByteView key, std::string_view label, const Id32& ad, ByteSpan sealed) {
+  seal_into(key, label, ad, ByteView(sealed).subspan(kSealTextOffset, sealed.size() - kSealOverhead), sealed);
+}
+
+void seal_into(ByteView key, std::string_view label, const Id32& ad, ByteView message, ByteSpan sealed) {
+  CHECK(sealed.size() == message.size() + kSealOverhead);
   const ByteView salt = sealed.first(kSealSaltSize);
   fill_random(sealed.first(kSealSaltSize));
   MessageKey<64> keys;  // encryption key, commitment
   kdf(keys.bytes, key, label, kZeroSalt, {salt, ad});
   std::memcpy(sealed.data() + kSealSaltSize, keys.bytes.data() + kKeySize, kKeySize);
   uint8_t* text = sealed.data() + kSealTextOffset;
-  const size_t size = sealed.size() - kSealOverhead;
+  const size_t size = message.size();
   count(Work::bytes_sealed, size);
-  crypto_aead_xchacha20poly1305_ietf_encrypt_detached(text, text + size, nullptr, text, size, ad.data(), ad.size(),
-                                                      nullptr, kZeroNonce.data(), keys.bytes.data());
+  crypto_aead_xchacha20poly1305_ietf_encrypt_detached(text, text + size, nullptr, message.data(), size, ad.data(),
+                                                      ad.size(), nullptr, kZeroNonce.data(), keys.bytes.data());
 }
 
 /// `out` has sealed.size() - kSealOverhead bytes; after a failure it holds nothing of the message.

@@ -52,6 +52,8 @@ Bytes seal(ByteView key, std::string_view label, ByteView associated_data, ByteV
 Result<Secret> open_sealed(ByteView key, std::string_view label, ByteView associated_data, ByteView sealed);
 /// The same in place: `sealed` has the message at kSealTextOffset and room for the tag behind it. `ad` is H(AD).
 void seal_in_place(ByteView key, std::string_view label, const Id32& ad, ByteSpan sealed);
+/// The same of a message that is elsewhere, or where seal_in_place() has it.
+void seal_into(ByteView key, std::string_view label, const Id32& ad, ByteView message, ByteSpan sealed);
 /// `out` has sealed.size() - kSealOverhead bytes; after a failure it holds nothing of the message.
 bool open_into(ByteView key, std::string_view label, const Id32& ad, ByteView sealed, ByteSpan out);
 
