@@ -13,7 +13,7 @@
 namespace tain::fs {
 namespace {
 
-constexpr int kDepthMax = 10'000;  // a circle would be a damaged vault
+constexpr int kDepthMax = 2000;  // folders in folders: each takes of the stack
 
 /// What ends the whole; everything else is one entry's trouble.
 bool is_fatal(Code code) { return code == Code::no_space || code == Code::io || code == Code::read_only; }
@@ -24,7 +24,7 @@ class Removal {
   Removal(store::Tree& tree, const Server& server) : tree_(tree), server_(server) {}
 
   Result<> remove(const Place& place, int depth = 0) {
-    if (depth > kDepthMax) return Error(Code::corrupt, "a directory is inside itself");
+    if (depth > kDepthMax) return Error(Code::unsupported, "folders are nested too deep");
     const store::Attr attr = TRY(tree_.lookup(place.directory, place.name));
     const bool is_directory = S_ISDIR(attr.mode);
     if (is_directory) TRY(remove_all_in(attr.ino, depth + 1));

@@ -27,7 +27,7 @@ namespace {
 
 constexpr uint64_t kYoung = uint64_t{2000} << 16;  // as an HLC: what is younger, the trash may not take
 constexpr size_t kCompareStep = 1 << 20;           // bytes
-constexpr int kDepthMax = 10'000;                  // a circle would be a damaged vault
+constexpr int kDepthMax = 2000;  // folders in folders: each takes of the stack
 
 /// What ends the whole; everything else is one entry's trouble.
 bool is_fatal(Code code) { return code == Code::no_space || code == Code::io || code == Code::read_only; }
@@ -149,7 +149,7 @@ std::optional<Ino> FolderRestore::fits(const PastName& then, const Item& now) {
 
 /// Puts into the trash what is in `to` and was not in `from`, or was something else.
 Result<> FolderRestore::set_aside(Ino from, Ino to, int depth) {
-  if (depth > kDepthMax) return Error(Code::corrupt, "a directory is inside itself");
+  if (depth > kDepthMax) return Error(Code::unsupported, "folders are nested too deep");
   mtimes_.emplace(to, TRY(tree_.getattr(to)).mtime);
   std::map<std::string, PastName> then;
   for (PastName& name : TRY(vault_.past().list(from, hlc_))) {
@@ -171,7 +171,7 @@ Result<> FolderRestore::set_aside(Ino from, Ino to, int depth) {
 }
 
 Result<> FolderRestore::remove(Ino directory, const Item& item, int depth) {
-  if (depth > kDepthMax) return Error(Code::corrupt, "a directory is inside itself");
+  if (depth > kDepthMax) return Error(Code::unsupported, "folders are nested too deep");
   const store::Attr attr = TRY(tree_.getattr(item.ino));
   const uint64_t born = static_cast<uint64_t>(attr.btime.seconds * 1000 + attr.btime.nanoseconds / 1'000'000) << 16;
   const uint64_t now = vault_.hlc_now();
@@ -213,7 +213,7 @@ Result<> FolderRestore::look_at_trash() {
 }
 
 Result<> FolderRestore::bring_back(Ino from, Ino to, bool is_back, int depth) {
-  if (depth > kDepthMax) return Error(Code::corrupt, "a directory is inside itself");
+  if (depth > kDepthMax) return Error(Code::unsupported, "folders are nested too deep");
   for (const PastName& then : TRY(vault_.past().list(from, hlc_))) TRY(passed_over(bring_back_entry(then, to, is_back, depth)));
   const auto state = vault_.past().state_of(from, hlc_);  // what is in it is known, even if this is damaged
   return passed_over(state.ok() ? set_attributes(*state, to) : Result<>(state.error()));
